@@ -1,0 +1,207 @@
+"""Settings: one TOML file and `TOCSIN_…` environment variables over it (`TOCSIN_MQTT__PORT=1883`).
+
+Secrets are never settings: they lie in files under `data_dir` (mode 0600), named here by path at most.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class Section(BaseModel):
+    """A table of the file. An unknown key is an error, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Listener(Section):
+    """An HTTP listener of ours."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(ge=0, le=65535)
+    public_url: str | None = None  # how the field reaches it, when that differs
+
+
+class Mqtt(Section):
+    """The broker for the speakers. `embedded` starts one of our own on `port`."""
+
+    embedded: bool = True
+    host: str = "127.0.0.1"
+    port: int = 1883
+    tls: bool = False
+    ca_file: Path | None = None
+    username: str | None = None
+    password_file: Path | None = None
+    prefix: str = "tocsin/1"
+    heartbeat_s: float = Field(20.0, gt=0)  # a speaker is a visible fault after `silent_after_s` without one
+    silent_after_s: float = Field(50.0, gt=0)
+    shard_size: int = Field(1000, ge=1)  # subscribers to one topic: more is a long walk in mosquitto
+    orders_per_second: int = Field(2000, ge=1)  # answers to hellos; alerts never wait for them
+
+
+class BoardTimer(Section):
+    """A board's own switch-off: the holding register that takes the seconds until it opens all its coils."""
+
+    register_address: int = Field(ge=0)
+    max_s: int = Field(600, gt=0)
+
+
+class Board(Section):
+    """One relay board on a line."""
+
+    unit: int = Field(ge=1, le=247)
+    coils: int = Field(8, ge=1, le=64)
+    timer: BoardTimer | None = None
+
+
+class SerialLine(Section):
+    """One serial line with its relay boards (Modbus RTU)."""
+
+    name: str
+    port: str
+    baudrate: int = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stopbits: Literal[1, 2] = 1
+    boards: tuple[Board, ...] = ()
+
+
+class Serial(Section):
+    lines: tuple[SerialLine, ...] = ()
+    reply_timeout_s: float = Field(0.25, gt=0)
+    max_on_s: float = Field(200.0, gt=0)  # no coil stays closed longer without a new order, whatever happens
+    watchdog_s: float = Field(2.0, gt=0)  # a driver process silent this long is ended and its coils opened
+
+
+class SmsGateway(Section):
+    """How to speak to an HTTP gateway. The defaults are Kannel's sendsms interface."""
+
+    url: str = "http://127.0.0.1:13013/cgi-bin/sendsms"
+    method: Literal["GET", "POST"] = "GET"
+    # Values may hold {username} {password} {to} {text} {from} {dlr_url}; coding follows the text.
+    parameters: dict[str, str] = {
+        "username": "{username}",
+        "password": "{password}",
+        "from": "{from}",
+        "to": "{to}",
+        "text": "{text}",
+        "charset": "UTF-8",
+        "coding": "{coding}",
+        "dlr-mask": "31",
+        "dlr-url": "{dlr_url}",
+    }
+    coding_gsm7: str = "0"
+    coding_ucs2: str = "2"
+    accepted_status: tuple[int, ...] = (200, 202)
+    accepted_pattern: str = r"^(0: Accepted|3: Queued)"  # searched in the body
+    retry_pattern: str = r"Temporal failure|try again"  # refused for now
+    report_id_parameter: str = "id"
+    report_type_parameter: str = "type"
+    report_delivered: tuple[str, ...] = ("1",)
+    report_accepted: tuple[str, ...] = ("4", "8")
+    report_failed: tuple[str, ...] = ("2", "16")
+
+
+class Sms(Section):
+    enabled: bool = True
+    gateway: SmsGateway = SmsGateway()
+    username: str = "tocsin"
+    password_file: Path | None = None
+    sender: str = "12345"
+    rate_per_second: float = Field(100.0, gt=0)
+    connections: int = Field(10, ge=1)
+    timeout_s: float = Field(10.0, gt=0)
+    retry_delay_s: float = Field(2.0, gt=0)  # first wait; doubles, at most `retry_delay_max_s`
+    retry_delay_max_s: float = Field(60.0, gt=0)
+    reports: Listener = Listener(port=8792)
+    max_parts: int = Field(10, ge=1)  # a longer text is refused before anything is sent
+
+
+class Voice(Section):
+    """Speech and the sound around it."""
+
+    engine: Literal["espeak", "none"] = "espeak"
+    timeout_s: float = Field(20.0, gt=0)
+    rate_wpm: int = Field(150, ge=80, le=300)
+    repeats: int = Field(2, ge=1, le=10)
+    pause_s: float = Field(1.0, ge=0)
+    loudness_lufs: float = -16.0
+    true_peak_dbtp: float = -1.5
+    sample_rate: int = 22050
+    bitrate_kbps: int = 64
+
+
+class Policy(Section):
+    """Decisions of the district that are not the code's to make."""
+
+    sender: str = "tocsin@district.invalid"
+    authority_by_sender: dict[str, Literal["SUBDISTRICT", "DISTRICT", "CITY", "PROVINCE", "NATIONAL"]] = {}
+    default_lifetime: timedelta = timedelta(hours=1)
+    default_channels: tuple[Literal["speaker", "horn", "sms"], ...] = ("speaker", "sms")
+    default_pattern: str | None = None  # horns sound only where an alert names a pattern, unless set here
+    emergency_volume: int = Field(100, ge=0, le=255)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Read with `Settings.load(path)`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TOCSIN_", env_nested_delimiter="__", extra="forbid", frozen=True, toml_file=None
+    )
+
+    data_dir: Path = Path("var")
+    store_url: str | None = None  # default: sqlite+aiosqlite on data_dir/tocsin.db
+    timezone: str = "Asia/Shanghai"
+    language: Literal["zh", "en"] = "zh"
+    api: Listener = Listener(port=8790)
+    media: Listener = Listener(port=8791)
+    mqtt: Mqtt = Mqtt()
+    serial: Serial = Serial()
+    sms: Sms = Sms()
+    voice: Voice = Voice()
+    policy: Policy = Policy()
+
+    @property
+    def zone_info(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @property
+    def database_url(self) -> str:
+        return self.store_url or f"sqlite+aiosqlite:///{self.data_dir / 'tocsin.db'}"
+
+    @property
+    def secrets_dir(self) -> Path:
+        return self.data_dir / "secrets"
+
+    @property
+    def media_dir(self) -> Path:
+        return self.data_dir / "media"
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Settings:
+        """Settings from `path` (TOML) under the environment. Raises pydantic.ValidationError naming each bad key."""
+
+        class FromFile(cls):  # type: ignore[valid-type, misc]
+            @classmethod
+            def settings_customise_sources(
+                cls,
+                settings_cls: type[BaseSettings],
+                init_settings: PydanticBaseSettingsSource,
+                env_settings: PydanticBaseSettingsSource,
+                dotenv_settings: PydanticBaseSettingsSource,
+                file_secret_settings: PydanticBaseSettingsSource,
+            ) -> tuple[PydanticBaseSettingsSource, ...]:
+                sources = (init_settings, env_settings)
+                return sources if path is None else (*sources, TomlConfigSettingsSource(settings_cls, path))
+
+        return FromFile()
