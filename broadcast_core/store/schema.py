@@ -1,0 +1,189 @@
+"""The tables. Instants are UTC epoch milliseconds (SQLite hands datetimes back naive); JSON is text.
+
+Migrations under `migrations/` make these; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# Single facts about this installation: epoch, data set.
+fact = Table(
+    "fact",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+zone = Table(
+    "zone",
+    metadata,
+    Column("code", String(32), primary_key=True),
+    Column("parent", String(32), ForeignKey("zone.code"), nullable=True),
+    Column("level", String(16), nullable=False),
+    Column("name_zh", Text, nullable=False),
+    Column("name_en", Text, nullable=False),
+    Column("membership_version", Integer, nullable=False),
+)
+
+endpoint = Table(
+    "endpoint",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("channel", String(16), nullable=False),
+    Column("zone", String(32), ForeignKey("zone.code"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("lat", Float, nullable=True),
+    Column("lon", Float, nullable=True),
+    Column("phone", String(32), nullable=True),
+    Column("line", String(64), nullable=True),
+    Column("unit", Integer, nullable=True),
+    Column("coil", Integer, nullable=True),
+    Column("language", String(16), nullable=True),
+    Column("simulated", Boolean, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+)
+
+# The key each endpoint authenticates its receipts with. Apart from `endpoint`, so that no listing ever carries it.
+endpoint_key = Table(
+    "endpoint_key",
+    metadata,
+    Column("endpoint_id", String(64), primary_key=True),
+    Column("mac_key", LargeBinary(32), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+# One row for each accepted message; (alert_id, revision) is what goes over the wire.
+alert = Table(
+    "alert",
+    metadata,
+    Column("alert_id", String(32), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("sender", Text, nullable=False),
+    Column("identifier", Text, nullable=False),
+    Column("sent", BigInteger, nullable=False),
+    Column("msg_type", String(8), nullable=False),
+    Column("cap", Text, nullable=False),  # the message as JSON, complete
+    Column("expression", Text, nullable=False),  # the area as it was said, JSON
+    Column("notes", Text, nullable=False),  # sentences for the report, JSON
+    Column("accepted_at", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("starts", Text, nullable=False),  # what each channel is told, JSON by channel
+    Column("ended_at", BigInteger, nullable=True),  # when a stop, cancel or update ended it
+    Column("ended_by", Text, nullable=True),
+    Column("ended_cause", String(16), nullable=True),
+    UniqueConstraint("sender", "identifier", "sent"),
+    Index("ix_alert_accepted_at", "accepted_at"),
+)
+
+# Cancels that came before the alert they name: that alert never sounds.
+cancelled = Table(
+    "cancelled",
+    metadata,
+    Column("sender", Text, primary_key=True),
+    Column("identifier", Text, primary_key=True),
+    Column("sent", BigInteger, primary_key=True, autoincrement=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+)
+
+# The outbox: one row for each (message, endpoint). `progress` is the maximum of its receipts.
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("alert_id", String(32), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(8), primary_key=True),
+    Column("endpoint_id", String(64), primary_key=True),
+    Column("channel", String(16), nullable=False),
+    Column("via", String(32), nullable=True),
+    Column("via_version", Integer, nullable=False),
+    Column("excluded", Text, nullable=False),
+    Column("simulated", Boolean, nullable=False),
+    Column("progress", Integer, nullable=False),
+    Column("reason", String(32), nullable=True),
+    Column("attempt", Integer, nullable=False),
+    Column("not_before", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Index("ix_delivery_channel_progress_not_before", "channel", "progress", "not_before"),
+)
+
+# Evidence. Append-only; a repeated piece is the same row.
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("alert_id", String(32), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(8), primary_key=True),
+    Column("endpoint_id", String(64), primary_key=True),
+    Column("progress", Integer, primary_key=True, autoincrement=False),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),  # the endpoint's time
+    Column("recorded_at", BigInteger, nullable=False),  # ours
+    Column("reason", String(32), nullable=True),
+    Column("detail", Text, nullable=False),
+    Column("played_ms", BigInteger, nullable=True),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("actor", Text, primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+token = Table(
+    "token",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("actor", Text, nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("scopes", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=True),
+    Column("revoked_at", BigInteger, nullable=True),
+)
+
+# Who did what. Append-only, each row chained to the one before by its hash.
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("acted_at", BigInteger, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("object", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+)
