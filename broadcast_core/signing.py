@@ -165,7 +165,7 @@ def b64url(data: bytes) -> bytes:
 def from_b64url(data: bytes) -> bytes:
     """The inverse of `b64url`; raises SignatureRefused on anything else."""
     try:
-        return base64.urlsafe_b64decode(data + b"=" * (-len(data) % 4))
+        return base64.b64decode(data + b"=" * (-len(data) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise SignatureRefused("base64") from None
 

@@ -1,0 +1,284 @@
+"""Commands, envelope v1: what the core tells a speaker. Pure codec, bytes to types and back.
+
+The bytes here are the payload of a signed JWS (`broadcast_core.signing`). docs/protocols/ip-speaker.md is the
+normative text; this module and that page change together.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct, field
+
+from broadcast_core.clock import to_ms
+from broadcast_core.errors import TocsinError
+from broadcast_core.model import (
+    AudioRef,
+    Authority,
+    Certainty,
+    Domain,
+    Level,
+    Query,
+    ResumeRule,
+    SoundClass,
+    Spoken,
+    Standing,
+    Start,
+    Stop,
+    Urgency,
+)
+
+VERSION: Final = 1
+
+CLASSES: Final = {
+    SoundClass.PUBLICITY: "publicity",
+    SoundClass.TEST: "test",
+    SoundClass.DRILL: "drill",
+    SoundClass.LIVE_MICROPHONE: "live-microphone",
+    SoundClass.EMERGENCY: "emergency",
+    SoundClass.AIR_RAID: "air-raid",
+}
+AUTHORITIES: Final = {a: a.name.lower() for a in Authority}
+_CLASS_OF: Final = {v: k for k, v in CLASSES.items()}
+_AUTHORITY_OF: Final = {v: k for k, v in AUTHORITIES.items()}
+
+
+class MalformedMessage(TocsinError):
+    """Bytes that are not a message of this protocol."""
+
+
+class Target(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Who is meant: a zone at a version of its membership, less some; or endpoints by id."""
+
+    zone: str | None = None
+    version: int = 0
+    excluded: tuple[str, ...] = field(default=(), name="except")
+    endpoints: tuple[str, ...] = ()
+
+
+class Audio(Struct, frozen=True, kw_only=True):
+    sha256: str
+    url: str
+    mime: str
+    size: int
+    ms: int
+
+
+class SpokenContent(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    tone: str
+    audio: Audio | None = None
+    text: tuple[tuple[str, str], ...] = ()
+    note: str = ""
+
+
+class ApprovalRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    kind: str
+    actors: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="act"):
+    """What every command carries. Instants are UTC epoch milliseconds."""
+
+    v: int = field(default_factory=lambda: VERSION)  # a factory, so that it is never left out
+    domain: str
+    epoch: int
+    seq: int
+    iat: int  # issued at: a device's clock never runs behind it
+    exp: int  # not after
+    target: Target
+    crit: tuple[str, ...] = ()  # names of fields a device has to understand or else refuse the whole command
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Position in the one order of all commands of a domain."""
+        return self.epoch, self.seq
+
+
+class StartCommand(Envelope, tag="start", frozen=True, kw_only=True, omit_defaults=True):
+    alert: str
+    rev: int
+    sound_class: str = field(name="class")
+    authority: str
+    level: int
+    urgency: str
+    certainty: str
+    start_at: int
+    content: SpokenContent
+    approval: ApprovalRecord | None = None
+    resume: str = "start"
+    silent: bool = False
+    volume: int = 255
+
+    @property
+    def standing(self) -> Standing:
+        return Standing(
+            sound_class=_CLASS_OF[self.sound_class],
+            authority=_AUTHORITY_OF[self.authority],
+            level=Level(self.level),
+            urgency=Urgency(self.urgency),
+            certainty=Certainty(self.certainty),
+        )
+
+
+class StopCommand(Envelope, tag="stop", frozen=True, kw_only=True, omit_defaults=True):
+    """Ends every revision of `alert` up to `rev`, sounding or waiting."""
+
+    alert: str
+    rev: int
+    cause: str
+    acted_at: int
+
+
+class QueryCommand(Envelope, tag="query", frozen=True, kw_only=True, omit_defaults=True):
+    """Say again what you know of this alert's revision."""
+
+    alert: str
+    rev: int
+
+
+class Membership(Struct, frozen=True, kw_only=True):
+    """A zone the device belongs to: the version it may believe, and the topic that carries its commands."""
+
+    version: int
+    topic: str
+
+
+class OrdersCommand(Envelope, tag="orders", frozen=True, kw_only=True, omit_defaults=True):
+    """The whole truth for one device as of `order`: what is live, and where it belongs."""
+
+    nonce: str | None = None
+    live: tuple[str, ...] = ()  # complete signed start commands
+    zones: dict[str, Membership] = {}
+    heartbeat_s: float = 20.0
+    tones: dict[str, Audio] = {}
+
+
+class BeaconCommand(Envelope, tag="beacon", frozen=True, kw_only=True, omit_defaults=True):
+    """Signed time."""
+
+
+Command = StartCommand | StopCommand | QueryCommand | OrdersCommand | BeaconCommand
+
+_decoder: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command)
+_encode: Final = msgspec.json.Encoder().encode
+_known: Final = {
+    kind.__struct_config__.tag: {f.encode_name for f in msgspec.structs.fields(kind)} | {"act"}
+    for kind in (StartCommand, StopCommand, QueryCommand, OrdersCommand, BeaconCommand)
+}
+
+
+def encode(command: Command) -> bytes:
+    """The JSON payload to be signed."""
+    return _encode(command)
+
+
+def decode(payload: bytes) -> Command:
+    """The command in verified bytes. Raises MalformedMessage, also for a critical field we do not know."""
+    try:
+        command = _decoder.decode(payload)
+    except msgspec.DecodeError as error:
+        raise MalformedMessage(str(error)) from None
+    if command.v != VERSION:
+        raise MalformedMessage(f"version {command.v}")
+    unknown = set(command.crit) - _known[command.__struct_config__.tag]
+    if unknown:
+        raise MalformedMessage(f"critical fields not understood: {sorted(unknown)}")
+    if isinstance(command, StartCommand):
+        _check_words(command)
+    return command
+
+
+def _check_words(command: StartCommand) -> None:
+    try:
+        _ = command.standing, ResumeRule(command.resume), Domain(command.domain)
+    except (KeyError, ValueError) as error:
+        raise MalformedMessage(f"unknown word: {error}") from None
+
+
+class Stamp(Struct, frozen=True, kw_only=True):
+    """Position and time of a command, given by the one who signs."""
+
+    epoch: int
+    seq: int
+    iat: int
+
+
+def start_command(start: Start, target: Target, stamp: Stamp) -> StartCommand:
+    """The wire's form of a start for speakers."""
+    if not isinstance(start.content, Spoken):
+        raise TypeError("a speaker is told Spoken content")
+    audio = start.content.audio
+    return StartCommand(
+        domain=start.domain,
+        epoch=stamp.epoch,
+        seq=stamp.seq,
+        iat=stamp.iat,
+        exp=to_ms(start.expires),
+        target=target,
+        alert=start.alert_id,
+        rev=start.revision,
+        sound_class=CLASSES[start.standing.sound_class],
+        authority=AUTHORITIES[start.standing.authority],
+        level=int(start.standing.level),
+        urgency=start.standing.urgency,
+        certainty=start.standing.certainty,
+        start_at=to_ms(start.starts_at),
+        content=SpokenContent(
+            tone=start.content.tone,
+            audio=None if audio is None else audio_of(audio),
+            text=start.content.text,
+            note=start.content.note,
+        ),
+        approval=ApprovalRecord(kind=start.approval.kind, actors=start.approval.actors, reason=start.approval.reason),
+        resume=start.resume,
+        silent=start.silent,
+        volume=start.volume,
+    )
+
+
+def audio_of(audio: AudioRef) -> Audio:
+    """The wire's form of a reference to audio."""
+    return Audio(
+        sha256=audio.sha256,
+        url=audio.url,
+        mime=audio.mime_type,
+        size=audio.size,
+        ms=round(audio.duration.total_seconds() * 1000),
+    )
+
+
+def stop_command(stop: Stop, target: Target, stamp: Stamp) -> StopCommand:
+    return StopCommand(
+        domain=stop.domain,
+        epoch=stamp.epoch,
+        seq=stamp.seq,
+        iat=stamp.iat,
+        exp=to_ms(stop.expires),
+        target=target,
+        alert=stop.alert_id,
+        rev=stop.revision,
+        cause=stop.cause,
+        acted_at=to_ms(stop.acted_at),
+    )
+
+
+def query_command(query: Query, target: Target, stamp: Stamp) -> QueryCommand:
+    return QueryCommand(
+        domain=query.domain,
+        epoch=stamp.epoch,
+        seq=stamp.seq,
+        iat=stamp.iat,
+        exp=to_ms(query.expires),
+        target=target,
+        alert=query.alert_id,
+        rev=query.revision,
+    )
+
+
+__all__ = [
+    "VERSION", "Audio", "BeaconCommand", "Command", "Envelope", "MalformedMessage", "Membership", "OrdersCommand",
+    "QueryCommand", "SpokenContent", "Stamp", "StartCommand", "StopCommand", "Target", "audio_of", "decode", "encode",
+    "query_command", "start_command", "stop_command",
+]  # fmt: skip
