@@ -320,7 +320,7 @@ class Batch:
 class Unreachable:
     """An endpoint that was targeted and cannot be reached, and why; it is in the report from the first second."""
 
-    endpoint_id: str
+    endpoint: Endpoint
     reason: Reason
 
 

@@ -1,0 +1,110 @@
+"""Dispatch: the only one who sends, and the only one who retries.
+
+Each channel has a sender and a listener of its own (`line`), evidence becomes durable in groups (`settler`), hellos
+are answered beside it (`orders`), and what is owed is asked for (`chaser`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, Final, Self
+
+import structlog
+
+from broadcast_core import outbox
+from broadcast_core.clock import Clock
+from broadcast_core.dispatch.chaser import Chaser
+from broadcast_core.dispatch.line import Line
+from broadcast_core.dispatch.orders import OrdersDesk
+from broadcast_core.dispatch.presence import PresenceBoard
+from broadcast_core.dispatch.settler import Settler
+from broadcast_core.driver import Driver
+from broadcast_core.live import Live
+from broadcast_core.model import Channel, Delivery, Endpoint, Hello
+from broadcast_core.store import Store
+
+log = structlog.get_logger(__name__)
+
+_RESTART_S: Final = 0.5  # a task of one channel that died is started again; the others never noticed
+
+__all__ = ["Dispatch", "PresenceBoard"]
+
+
+class Dispatch:
+    """`async with Dispatch(...)` runs every channel until it is left."""
+
+    def __init__(
+        self,
+        drivers: Iterable[Driver],
+        *,
+        store: Store,
+        live: Live,
+        endpoint_of: Callable[[str], Endpoint | None],
+        clock: Clock,
+    ) -> None:
+        self.presence = PresenceBoard()
+        self.settler = Settler(store, live, clock)
+        self._store = store
+        self.lines: Mapping[Channel, Line] = {
+            driver.channel: Line(
+                driver,
+                store=store,
+                live=live,
+                settler=self.settler,
+                presence=self.presence,
+                clock=clock,
+                greet=self._greet,
+            )
+            for driver in drivers
+        }
+        self.orders = OrdersDesk(live, self.lines, endpoint_of, clock)
+        self._chaser = Chaser(live, self.lines, self.presence, store, clock)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _greet(self, channel: Channel, hello: Hello) -> None:
+        self.orders.greet(channel, hello)
+
+    async def __aenter__(self) -> Self:
+        await self._store.write(outbox.recover)
+        for line in self.lines.values():
+            self._start(f"send-{line.channel}", line.send_forever)
+            self._start(f"listen-{line.channel}", line.listen_forever)
+        self._start("orders", self.orders.run)
+        self._start("chaser", self._chaser.run)
+        self._start("settler", self.settler.run)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def wake(self, channels: Iterable[Channel]) -> None:
+        """There is something new in the outbox for these channels."""
+        for channel in channels:
+            if channel in self.lines:
+                self.lines[channel].wake()
+
+    async def send_now(self, deliveries: Iterable[Delivery]) -> Mapping[Channel, bool]:
+        """Hand deliveries to all their channels at once, past the outbox. Which channels took them."""
+        by_channel: dict[Channel, list[Delivery]] = {}
+        for delivery in deliveries:
+            by_channel.setdefault(delivery.endpoint.channel, []).append(delivery)
+        channels = [c for c in by_channel if c in self.lines]
+        taken = await asyncio.gather(*(self.lines[c].send_now(by_channel[c]) for c in channels))
+        return dict(zip(channels, taken, strict=True))
+
+    def _start(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._tasks.append(asyncio.create_task(_keep_running(name, work), name=name))
+
+
+async def _keep_running(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run `work` again when it dies: one broken message must not silence a channel for good."""
+    while True:
+        try:
+            await work()
+            return
+        except Exception:
+            log.exception("a task of dispatch died and is started again", task=name)
+            await asyncio.sleep(_RESTART_S)

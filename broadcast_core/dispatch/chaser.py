@@ -1,0 +1,123 @@
+"""Evidence that is owed is asked for, from those who owe it; what has expired is ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from broadcast_core import outbox
+from broadcast_core.clock import Clock
+from broadcast_core.dispatch.line import Line
+from broadcast_core.dispatch.presence import PresenceBoard
+from broadcast_core.errors import StorageFailed
+from broadcast_core.live import Live, LiveAlert, LiveDelivery, sounding_time
+from broadcast_core.model import Channel, Delivery, DeliveryKey, DeliveryKind, Presence, Progress, Query, Reason
+from broadcast_core.store import Store
+
+log = structlog.get_logger(__name__)
+
+_TICK_S: Final = 0.5
+_FIRST_ASK_S: Final = 2.0  # a speaker that got it answers within milliseconds; a slow link within a second
+_LONGEST_WAIT_S: Final = 30.0
+_SLACK: Final = timedelta(seconds=3)  # over the computed end, before the end's evidence is asked for
+_UNPROVEN_END: Final = timedelta(seconds=60)
+_KEEP_COMPLETE: Final = timedelta(minutes=5)
+
+
+class Chaser:
+    """Looks over everything that is live twice a second."""
+
+    def __init__(
+        self, live: Live, lines: Mapping[Channel, Line], presence: PresenceBoard, store: Store, clock: Clock
+    ) -> None:
+        self._live = live
+        self._lines = lines
+        self._presence = presence
+        self._store = store
+        self._clock = clock
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            for live in self._live:
+                try:
+                    await self._look_at(live)
+                except StorageFailed as error:
+                    log.error("expiry not yet recorded", alert=live.alert_id, detail=error.detail)  # noqa: TRY400
+                await asyncio.sleep(0)
+
+    async def _look_at(self, live: LiveAlert) -> None:
+        now = self._clock.now()
+        if live.complete:
+            if now > min(live.expires, live.accepted_at + _KEEP_COMPLETE) + live.longest():
+                self._live.forget(live)
+            return
+        if now >= live.expires:
+            await self._expire(live, now)
+            return
+        line = self._lines.get(Channel.SPEAKER)
+        if line is not None:
+            await line.send_now(self._questions(live, now))
+
+    def _questions(self, live: LiveAlert, now: datetime) -> list[Delivery]:
+        """What to send again, and what to ask, to the speakers' own topics."""
+        monotonic = self._clock.monotonic()
+        found = []
+        for entry in live.deliveries.values():
+            if entry.progress.ended or entry.delivery.endpoint.channel is not Channel.SPEAKER:
+                continue
+            if monotonic < entry.ask_at or entry.progress < Progress.CLAIMED:
+                continue
+            question = self._question(live, entry, now, monotonic)
+            if question is not None and self._presence.of(entry.key.endpoint_id) is not Presence.OFFLINE:
+                entry.asked += 1
+                entry.ask_at = monotonic + min(_FIRST_ASK_S * 2**entry.asked, _LONGEST_WAIT_S)
+                found.append(question)
+        return found
+
+    def _question(self, live: LiveAlert, entry: LiveDelivery, now: datetime, monotonic: float) -> Delivery | None:
+        delivery = replace(entry.delivery, via=None, via_version=0, excluded=())
+        is_start = entry.key.kind is DeliveryKind.START
+        if is_start and live.ended and entry.progress < Progress.RECEIVED:
+            return None  # must not start any more; its stop asks for the evidence
+        if entry.progress < Progress.RECEIVED:
+            overdue = entry.sent_at is None or monotonic >= entry.sent_at + _FIRST_ASK_S
+            return delivery if overdue else None
+        if is_start:
+            start = live.starts[entry.delivery.endpoint.channel]
+            due = start.starts_at if entry.progress is Progress.RECEIVED else start.starts_at + sounding_time(start)
+            if now < due + _SLACK:
+                return None
+        query = Query(
+            alert_id=live.alert_id,
+            revision=live.revision,
+            domain=live.domain,
+            expires=now + timedelta(minutes=1),
+        )
+        return replace(delivery, order=query)
+
+    async def _expire(self, live: LiveAlert, now: datetime) -> None:
+        """Time is over: what cannot start any more has ended, what may still sound is given its time."""
+        over: list[tuple[LiveDelivery, Reason]] = []
+        final = now > live.expires + live.longest() + _UNPROVEN_END
+        for entry in live.deliveries.values():
+            if entry.progress.ended or (entry.progress >= Progress.RECEIVED and not final):
+                continue
+            over.append((entry, self._why(entry)))
+        if not over:
+            return
+        rows: list[tuple[DeliveryKey, Reason]] = [(entry.key, reason) for entry, reason in over]
+        await self._store.write(lambda c: outbox.expire(c, rows))
+        for entry, _ in over:
+            self._live.advance(live, entry, Progress.EXPIRED)
+
+    def _why(self, entry: LiveDelivery) -> Reason:
+        if entry.progress <= Progress.CLAIMED:
+            return Reason.CHANNEL_DOWN
+        presence = self._presence.of(entry.key.endpoint_id)
+        return Reason.OFFLINE if presence in {Presence.OFFLINE, Presence.SILENT} else Reason.NO_ANSWER

@@ -1,0 +1,208 @@
+"""What is live right now, in memory.
+
+The express lane, the answer to a hello and the chaser read it; none of them may wait for the database. It is built
+from the outbox at a start and follows it from then on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from broadcast_core.model import (
+    Channel,
+    Delivery,
+    DeliveryKey,
+    DeliveryKind,
+    Domain,
+    Endpoint,
+    Plan,
+    Progress,
+    Receipt,
+    Sounded,
+    Spoken,
+    Start,
+    Stop,
+)
+
+
+@dataclass(slots=True)
+class LiveDelivery:
+    """One delivery on its way, and how far its evidence reaches."""
+
+    delivery: Delivery
+    key: DeliveryKey
+    progress: Progress = Progress.QUEUED
+    attempt: int = 1
+    sent_at: float | None = None  # monotonic; of the newest attempt
+    asked: int = 0  # how often its missing evidence was asked for
+    ask_at: float = 0.0  # monotonic; not asked again before
+
+    def this_attempt(self) -> Delivery:
+        """The delivery as it goes out now."""
+        return self.delivery if self.attempt == 1 else replace(self.delivery, attempt=self.attempt)
+
+
+@dataclass(slots=True)
+class LiveAlert:
+    """One message on its way: its starts, or its stops."""
+
+    alert_id: str
+    revision: int
+    expires: datetime
+    accepted_at: datetime
+    starts: Mapping[Channel, Start]
+    deliveries: dict[DeliveryKey, LiveDelivery] = field(default_factory=dict)
+    tally: Counter[tuple[Channel, DeliveryKind, Progress]] = field(default_factory=Counter)
+    ended: bool = False  # by a stop, cancel or update
+
+    @property
+    def complete(self) -> bool:
+        """Every delivery has ended, one way or the other."""
+        return all(n == 0 or progress.ended for (_, _, progress), n in self.tally.items())
+
+    @property
+    def domain(self) -> Domain:
+        """The domain that all starts of a message share."""
+        return next(iter(self.starts.values())).domain
+
+    def longest(self) -> timedelta:
+        """How long the longest of its contents sounds."""
+        return max((sounding_time(s) for s in self.starts.values()), default=timedelta())
+
+
+class Live:
+    """All live messages, by identity and by endpoint."""
+
+    def __init__(self) -> None:
+        self._alerts: dict[tuple[str, int], LiveAlert] = {}
+        self._by_endpoint: dict[str, dict[DeliveryKey, LiveAlert]] = {}
+
+    def __iter__(self) -> Iterator[LiveAlert]:
+        return iter(list(self._alerts.values()))
+
+    def get(self, alert_id: str, revision: int) -> LiveAlert | None:
+        return self._alerts.get((alert_id, revision))
+
+    def revisions(self, alert_id: str) -> list[LiveAlert]:
+        """The live revisions of an alert, oldest first."""
+        found = [a for (known, _), a in self._alerts.items() if known == alert_id]
+        return sorted(found, key=lambda a: a.revision)
+
+    def begin(
+        self,
+        plan: Plan,
+        *,
+        starts: Mapping[Channel, Start],
+        expires: datetime,
+        accepted_at: datetime,
+    ) -> LiveAlert:
+        """Take up a message that was just made durable."""
+        live = LiveAlert(plan.alert_id, plan.revision, expires, accepted_at, starts)
+        self._alerts[plan.alert_id, plan.revision] = live
+        self.add(live, plan.deliveries)
+        return live
+
+    def add(self, live: LiveAlert, deliveries: Iterable[Delivery]) -> list[LiveDelivery]:
+        """More deliveries of a live message (its stops). Those already there stay as they are."""
+        added = []
+        for delivery in deliveries:
+            key = key_of(delivery, live.alert_id, live.revision)
+            if key in live.deliveries:
+                continue
+            entry = LiveDelivery(delivery, key)
+            live.deliveries[key] = entry
+            live.tally[delivery.endpoint.channel, key.kind, Progress.QUEUED] += 1
+            self._by_endpoint.setdefault(delivery.endpoint.id, {})[key] = live
+            added.append(entry)
+        return added
+
+    def forget(self, live: LiveAlert) -> None:
+        """Nothing more will come of this message."""
+        self._alerts.pop((live.alert_id, live.revision), None)
+        for key in live.deliveries:
+            of_endpoint = self._by_endpoint.get(key.endpoint_id)
+            if of_endpoint is not None:
+                of_endpoint.pop(key, None)
+                if not of_endpoint:
+                    del self._by_endpoint[key.endpoint_id]
+
+    def find(self, key: DeliveryKey) -> tuple[LiveAlert, LiveDelivery] | None:
+        live = self._alerts.get((key.alert_id, key.revision))
+        if live is None:
+            return None
+        entry = live.deliveries.get(key)
+        return None if entry is None else (live, entry)
+
+    def note(self, receipt: Receipt) -> bool:
+        """Take evidence into account; True if it moved its delivery forward."""
+        found = self.find(receipt.key)
+        if found is None or receipt.retry_after is not None:
+            return False
+        live, entry = found
+        return self.advance(live, entry, receipt.progress)
+
+    def advance(self, live: LiveAlert, entry: LiveDelivery, progress: Progress) -> bool:
+        """Raise a delivery's progress; it never falls."""
+        if progress <= entry.progress:
+            return False
+        self._move(live, entry, progress)
+        return True
+
+    def requeue(self, live: LiveAlert, entry: LiveDelivery) -> None:
+        """The one way back: an attempt failed before there was any evidence, and dispatch tries again."""
+        if entry.progress <= Progress.SENT:
+            self._move(live, entry, Progress.QUEUED)
+
+    def _move(self, live: LiveAlert, entry: LiveDelivery, progress: Progress) -> None:
+        channel = entry.delivery.endpoint.channel
+        live.tally[channel, entry.key.kind, entry.progress] -= 1
+        live.tally[channel, entry.key.kind, progress] += 1
+        entry.progress = progress
+
+    def end(self, stop: Stop) -> list[tuple[LiveAlert, LiveDelivery]]:
+        """Mark the alert's revisions as ended; returns their start deliveries that may be sounding or on their way.
+
+        Those that were never handed to the field are withdrawn at once.
+        """
+        reached = []
+        for live in self.revisions(stop.alert_id):
+            if live.revision > stop.revision:
+                continue
+            live.ended = True
+            for entry in live.deliveries.values():
+                if entry.key.kind is not DeliveryKind.START or entry.progress.ended:
+                    continue
+                if entry.progress is Progress.QUEUED:
+                    self.advance(live, entry, Progress.STOPPED)
+                else:
+                    reached.append((live, entry))
+        return reached
+
+    def starts_for(self, endpoint: Endpoint, now: datetime) -> tuple[Start, ...]:
+        """The current orders of an endpoint: every start that is meant for it, not ended and not expired."""
+        return tuple(
+            live.starts[endpoint.channel]
+            for key, live in self._by_endpoint.get(endpoint.id, {}).items()
+            if key.kind is DeliveryKind.START
+            and not live.ended
+            and live.expires > now
+            and not live.deliveries[key].progress.ended
+        )
+
+
+def key_of(delivery: Delivery, alert_id: str, revision: int) -> DeliveryKey:
+    """The identity of a delivery of this message."""
+    kind = DeliveryKind.STOP if isinstance(delivery.order, Stop) else DeliveryKind.START
+    return DeliveryKey(alert_id=alert_id, revision=revision, kind=kind, endpoint_id=delivery.endpoint.id)
+
+
+def sounding_time(start: Start) -> timedelta:
+    """How long a start sounds when nothing goes wrong."""
+    if isinstance(start.content, Spoken):
+        return start.content.audio.duration if start.content.audio else timedelta(seconds=10)
+    if isinstance(start.content, Sounded):
+        return start.content.pattern.total
+    return timedelta()

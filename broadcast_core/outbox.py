@@ -1,0 +1,231 @@
+"""The outbox: the only queue of the system, and the only place where intake and dispatch meet.
+
+put      one transaction, before anything is sent
+claim    a row leaves the queue in the transaction that reads it
+settle   evidence is appended; a delivery's progress is the maximum of its evidence and never falls
+release  back into the queue, not before some instant
+end      what a stop, cancel or update ends
+recover  claimed rows go back to queued at a start
+
+Every function here but `load_live` is a job for `Store.write`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import RowMapping, and_, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadcast_core.clock import to_ms
+from broadcast_core.model import (
+    Channel,
+    Delivery,
+    DeliveryKey,
+    DeliveryKind,
+    Plan,
+    Progress,
+    Reason,
+    Receipt,
+    Stop,
+)
+from broadcast_core.store import bulk
+from broadcast_core.store.schema import alert as alert_table
+from broadcast_core.store.schema import delivery as delivery_table
+from broadcast_core.store.schema import receipt as receipt_table
+
+_DELIVERY_COLUMNS: Final = [c.name for c in delivery_table.c]
+_RECEIPT_COLUMNS: Final = [c.name for c in receipt_table.c]
+_KEY: Final = ("k_alert", "k_revision", "k_kind", "k_endpoint")
+
+_THIS_DELIVERY: Final = and_(
+    delivery_table.c.alert_id == bindparam("k_alert"),
+    delivery_table.c.revision == bindparam("k_revision"),
+    delivery_table.c.kind == bindparam("k_kind"),
+    delivery_table.c.endpoint_id == bindparam("k_endpoint"),
+)
+_RAISE: Final = (
+    update(delivery_table)
+    .where(_THIS_DELIVERY, delivery_table.c.progress < bindparam("to_progress"))
+    .values(progress=bindparam("new_progress"), reason=bindparam("new_reason"))
+)
+_RELEASE: Final = (
+    update(delivery_table)
+    .where(_THIS_DELIVERY, delivery_table.c.progress <= int(Progress.SENT))
+    .values(progress=int(Progress.QUEUED), not_before=bindparam("new_not_before"), attempt=bindparam("new_attempt"))
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claimed:
+    """A row taken from the queue: which delivery, and which attempt it is."""
+
+    key: DeliveryKey
+    attempt: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """A receipt as it is stored: with the attempt it belongs to and when we had it."""
+
+    receipt: Receipt
+    attempt: int
+    recorded_at: datetime
+
+
+async def put(connection: AsyncConnection, plan: Plan, *, expires: datetime, now: datetime) -> None:
+    """Store a plan's deliveries, queued, and those that cannot be reached as failed. Again is harmless."""
+    await bulk(connection, _insert(connection, delivery_table), _rows_of(plan, expires), _DELIVERY_COLUMNS)
+    failed = [
+        Evidence(
+            receipt=Receipt(
+                key=DeliveryKey(
+                    alert_id=plan.alert_id,
+                    revision=plan.revision,
+                    kind=DeliveryKind.START,
+                    endpoint_id=unreachable.endpoint.id,
+                ),
+                progress=Progress.FAILED,
+                at=now,
+                reason=unreachable.reason,
+            ),
+            attempt=0,
+            recorded_at=now,
+        )
+        for unreachable in plan.unreachable
+    ]
+    await settle(connection, failed)
+
+
+async def claim(connection: AsyncConnection, channel: Channel, now: datetime) -> list[Claimed]:
+    """Take what is due on a channel, and not expired, out of the queue."""
+    d = delivery_table.c
+    taking = (
+        update(delivery_table)
+        .where(
+            d.channel == channel.value,
+            d.progress == int(Progress.QUEUED),
+            d.not_before <= to_ms(now),
+            d.expires > to_ms(now),
+        )
+        .values(progress=int(Progress.CLAIMED))
+        .returning(d.alert_id, d.revision, d.kind, d.endpoint_id, d.attempt)
+    )
+    return [
+        Claimed(
+            key=DeliveryKey(alert_id=r[0], revision=r[1], kind=DeliveryKind(r[2]), endpoint_id=r[3]), attempt=r[4]
+        )
+        for r in (await connection.execute(taking)).all()
+    ]
+
+
+async def settle(connection: AsyncConnection, evidence: Sequence[Evidence]) -> None:
+    """Append evidence and raise progress to its maximum. Doubles and latecomers change nothing."""
+    receipts = [_receipt_row(e) for e in evidence]
+    await bulk(connection, _insert(connection, receipt_table), receipts, _RECEIPT_COLUMNS)
+    raises = [
+        (*_key_values(e.receipt.key), int(e.receipt.progress), int(e.receipt.progress), e.receipt.reason)
+        for e in evidence
+        if e.receipt.retry_after is None
+    ]
+    await bulk(connection, _RAISE, raises, (*_KEY, "to_progress", "new_progress", "new_reason"))
+
+
+async def release(connection: AsyncConnection, releases: Iterable[tuple[DeliveryKey, int, datetime]]) -> None:
+    """Put deliveries back: (key, next attempt, not before). Those that have evidence beyond sent stay."""
+    rows = [(*_key_values(key), to_ms(not_before), attempt) for key, attempt, not_before in releases]
+    await bulk(connection, _RELEASE, rows, (*_KEY, "new_not_before", "new_attempt"))
+
+
+async def end(connection: AsyncConnection, stop: Stop, *, now: datetime) -> None:
+    """Mark the alert's revisions as ended and withdraw what was never handed to the field."""
+    a, d = alert_table.c, delivery_table.c
+    await connection.execute(
+        update(alert_table)
+        .where(a.alert_id == stop.alert_id, a.revision <= stop.revision, a.ended_at.is_(None))
+        .values(ended_at=to_ms(stop.acted_at), ended_by=stop.actor, ended_cause=stop.cause)
+    )
+    await connection.execute(
+        update(delivery_table)
+        .where(
+            d.alert_id == stop.alert_id,
+            d.revision <= stop.revision,
+            d.kind == DeliveryKind.START.value,
+            d.progress <= int(Progress.CLAIMED),
+        )
+        .values(progress=int(Progress.STOPPED))
+    )
+
+
+async def expire(connection: AsyncConnection, keys: Sequence[tuple[DeliveryKey, Reason]]) -> None:
+    """End deliveries whose time is over; the reason says why there is no proof."""
+    await bulk(
+        connection,
+        _RAISE,
+        [(*_key_values(k), int(Progress.EXPIRED), int(Progress.EXPIRED), reason) for k, reason in keys],
+        (*_KEY, "to_progress", "new_progress", "new_reason"),
+    )
+
+
+async def recover(connection: AsyncConnection) -> int:
+    """At a start: nobody is sending, so what was claimed is queued again. Returns how many."""
+    result = await connection.execute(
+        update(delivery_table)
+        .where(delivery_table.c.progress == int(Progress.CLAIMED))
+        .values(progress=int(Progress.QUEUED), not_before=0)
+    )
+    return result.rowcount
+
+
+async def load_deliveries(connection: AsyncConnection, alert_id: str, revision: int) -> Sequence[RowMapping]:
+    """All delivery rows of a message, for rebuilding what is live (a read)."""
+    d = delivery_table.c
+    statement = select(delivery_table).where(d.alert_id == alert_id, d.revision == revision)
+    return (await connection.execute(statement)).mappings().all()
+
+
+def _rows_of(plan: Plan, expires: datetime) -> list[tuple[object, ...]]:
+    until = to_ms(expires)
+    rows: list[tuple[object, ...]] = [_delivery_row(plan, d, until) for d in plan.deliveries]
+    rows += [
+        (
+            plan.alert_id, plan.revision, DeliveryKind.START.value, u.endpoint.id, u.endpoint.channel.value,
+            None, 0, "[]", u.endpoint.simulated, int(Progress.FAILED), u.reason.value, 0, 0, until,
+        )
+        for u in plan.unreachable
+    ]  # fmt: skip
+    return rows
+
+
+def _delivery_row(plan: Plan, delivery: Delivery, until: int) -> tuple[object, ...]:
+    kind = DeliveryKind.STOP if isinstance(delivery.order, Stop) else DeliveryKind.START
+    excluded = msgspec.json.encode(delivery.excluded).decode() if delivery.excluded else "[]"
+    return (
+        plan.alert_id, plan.revision, kind.value, delivery.endpoint.id, delivery.endpoint.channel.value,
+        delivery.via, delivery.via_version, excluded, delivery.endpoint.simulated,
+        int(Progress.QUEUED), None, 1, 0, until,
+    )  # fmt: skip
+
+
+def _receipt_row(evidence: Evidence) -> tuple[object, ...]:
+    receipt = evidence.receipt
+    played = None if receipt.played is None else round(receipt.played.total_seconds() * 1000)
+    return (
+        *_key_values(receipt.key), int(receipt.progress), evidence.attempt,
+        to_ms(receipt.at), to_ms(evidence.recorded_at), receipt.reason, receipt.detail, played,
+    )  # fmt: skip
+
+
+def _key_values(key: DeliveryKey) -> tuple[str, int, str, str]:
+    return key.alert_id, key.revision, key.kind, key.endpoint_id
+
+
+def _insert(connection: AsyncConnection, table: Any) -> Any:
+    """An insert that leaves existing rows alone, in the dialect at hand."""
+    module = sqlite if connection.dialect.name == "sqlite" else postgresql
+    return module.insert(table).on_conflict_do_nothing()

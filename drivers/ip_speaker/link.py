@@ -1,0 +1,201 @@
+"""The connections to the broker. Nothing above this file knows an MQTT client.
+
+Two clients, for a measured reason (docs/decisions/0004): `Link` is aiomqtt, for commands, hellos and orders;
+`Collector` is gmqtt, for receipts alone, because it lets us acknowledge a receipt to the broker only after it is
+durable, and takes a quarter of the processor time for each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiomqtt
+import gmqtt
+import structlog
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from broadcast_core.config import Mqtt
+
+log = structlog.get_logger(__name__)
+
+# aiomqtt warns for every publish past its tenth pending one; a fan-out is meant to have that many.
+_QUIET: Final = logging.getLogger("tocsin.mqtt")
+_QUIET.setLevel(logging.ERROR)
+_RECONNECT_S: Final = 0.5
+_PUBLISH_TIMEOUT_S: Final = 5.0
+# paho and aiomqtt leave Nagle on: a publish and the receipts' PUBACKs then wait 41 ms for each other.
+_NODELAY: Final = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
+
+
+class LinkDown(Exception):
+    """The broker cannot be reached, or did not acknowledge in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where the broker is and how to log in."""
+
+    settings: Mqtt
+    password: str | None
+
+    def tls(self) -> ssl.SSLContext | None:
+        if not self.settings.tls:
+            return None
+        return ssl.create_default_context(cafile=self.settings.ca_file)
+
+
+class Link:
+    """One aiomqtt connection that comes back by itself.
+
+    `topics` are subscribed with QoS 1 at every connection; what arrives goes to `take(topic, payload)`.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        name: str,
+        topics: Sequence[str] = (),
+        take: Callable[[str, bytes], None] | None = None,
+    ) -> None:
+        self._access = access
+        self._name = name
+        self._topics = topics
+        self._take = take
+        self._client: aiomqtt.Client | None = None
+        self._up = asyncio.Event()
+
+    @property
+    def is_up(self) -> bool:
+        return self._client is not None
+
+    async def wait_up(self) -> None:
+        await self._up.wait()
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        said = False
+        while True:
+            try:
+                async with self._connection() as client:
+                    said = False
+                    log.info("connected to the broker", link=self._name)
+                    async for message in client.messages:
+                        if self._take is not None and not message.retain:
+                            self._take(message.topic.value, bytes(message.payload or b""))
+            except (aiomqtt.MqttError, OSError) as error:
+                if not said:
+                    log.warning("no broker", link=self._name, detail=str(error))
+                    said = True
+            await asyncio.sleep(_RECONNECT_S)
+
+    async def publish(self, topic: str, payload: bytes, lifetime_s: float) -> None:
+        """Publish with QoS 1; return when the broker has it. Raises LinkDown.
+
+        The broker drops it after `lifetime_s`. That the broker has it proves nothing about any endpoint.
+        """
+        client = self._client
+        if client is None:
+            raise LinkDown("not connected to the broker")
+        properties = Properties(PacketTypes.PUBLISH)
+        properties.MessageExpiryInterval = max(1, math.ceil(lifetime_s))
+        try:
+            await client.publish(topic, payload, qos=1, properties=properties, timeout=_PUBLISH_TIMEOUT_S)
+        except aiomqtt.MqttError as error:
+            raise LinkDown(str(error)) from error
+
+    @contextlib.asynccontextmanager
+    async def _connection(self) -> AsyncIterator[aiomqtt.Client]:
+        settings = self._access.settings
+        async with aiomqtt.Client(
+            settings.host,
+            settings.port,
+            username=settings.username,
+            password=self._access.password,
+            identifier=f"tocsin-{self._name}",
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=True,
+            keepalive=15,
+            timeout=_PUBLISH_TIMEOUT_S,
+            max_inflight_messages=1000,
+            logger=_QUIET,
+            tls_context=self._access.tls(),
+            socket_options=_NODELAY,
+        ) as client:
+            client.pending_calls_threshold = 100_000
+            for topic in self._topics:
+                await client.subscribe(topic, options=SubscribeOptions(qos=1, retainHandling=2))
+            self._client = client
+            self._up.set()
+            try:
+                yield client
+            finally:
+                self._client = None
+                self._up.clear()
+
+
+class Collector:
+    """The receipts' own connection. `take(topic, payload)` returns a future; the broker's copy is acknowledged
+    only when it is done, so what was not yet durable when we die comes again or is asked for."""
+
+    def __init__(
+        self, access: Access, topic: str, take: Callable[[str, bytes], asyncio.Future[None]], name: str
+    ) -> None:
+        self._access = access
+        self._topic = topic
+        self._take = take
+        self._name = name
+        self._up = asyncio.Event()
+
+    async def wait_up(self) -> None:
+        await self._up.wait()
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        settings = self._access.settings
+        lost = asyncio.Event()
+        while True:
+            lost.clear()
+            client = self._client(lost)
+            try:
+                async with asyncio.timeout(_PUBLISH_TIMEOUT_S):
+                    await client.connect(
+                        settings.host, settings.port, ssl=self._access.tls() or False, keepalive=15, version=5
+                    )
+                await lost.wait()
+            except (OSError, TimeoutError, gmqtt.mqtt.handler.MQTTConnectError):
+                pass  # the links have said it already
+            finally:
+                self._up.clear()
+                with contextlib.suppress(OSError, ConnectionError):
+                    await client.disconnect()
+            await asyncio.sleep(_RECONNECT_S)
+
+    def _client(self, lost: asyncio.Event) -> gmqtt.Client:
+        client = gmqtt.Client(f"tocsin-{self._name}", clean_session=True, optimistic_acknowledgement=False)
+        if self._access.settings.username is not None:
+            client.set_auth_credentials(self._access.settings.username, self._access.password)
+        client.set_config({"reconnect_retries": 0})  # we reconnect, with a fresh session
+
+        def on_connect(connected: gmqtt.Client, *_: Any) -> None:
+            connected.subscribe(self._topic, qos=1, retain_handling_options=2)
+
+        async def on_message(_client: Any, topic: str, payload: bytes, _qos: int, properties: dict[str, Any]) -> int:
+            if not properties.get("retain"):
+                await self._take(topic, payload)
+            return 0
+
+        client.on_connect = on_connect
+        client.on_subscribe = lambda *_: self._up.set()
+        client.on_disconnect = lambda *_: lost.set()
+        client.on_message = on_message
+        return client

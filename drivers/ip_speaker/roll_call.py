@@ -1,0 +1,171 @@
+"""What the speakers say, believed only under their own keys: receipts, hellos, heartbeats, wills."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from broadcast_core.clock import Clock
+from broadcast_core.model import Availability, Batch, Channel, FieldEvent, Hello, Presence, Receipt
+from broadcast_core.signing import Mac, SignatureRefused
+from drivers.ip_speaker.wire import MalformedMessage, Topics, report
+from drivers.ip_speaker.wire.report import AliveReport, GoneReport, HelloReport, ReceiptReport, receipt_of
+
+log = structlog.get_logger(__name__)
+
+_LARGEST_REPORT: Final = 65_536  # bytes; a hello with all its evidence stays far below
+_SWEEP_S: Final = 2.0
+
+
+@dataclass(slots=True)
+class _Heard:
+    """The newest sign of life of one speaker."""
+
+    session: int
+    n: int
+    at: float  # monotonic
+    presence: Presence
+
+
+class RollCall:
+    """Turns what arrives into events, and notices who has fallen silent."""
+
+    def __init__(
+        self,
+        topics: Topics,
+        mac_of: Callable[[str], Mac | None],
+        events: asyncio.Queue[Batch | None],
+        clock: Clock,
+        silent_after_s: float,
+    ) -> None:
+        self._topics = topics
+        self._mac_of = mac_of
+        self._events = events
+        self._clock = clock
+        self._silent_after_s = silent_after_s
+        self._heard: dict[str, _Heard] = {}
+        self._gathering: list[tuple[Receipt, asyncio.Future[None]]] = []
+        self.refused = 0  # messages that no known endpoint's key had sealed, or that made no sense
+
+    def take_receipt(self, topic: str, payload: bytes) -> asyncio.Future[None]:
+        """A message on a receipt topic. The future is done when it is durable, or at once when it is refused."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        opened = self._open(topic, payload)
+        if not isinstance(opened, tuple) or not isinstance(opened[1], ReceiptReport):
+            done.set_result(None)
+            return done
+        endpoint_id, said = opened
+        try:
+            receipt = receipt_of(said, endpoint_id)
+        except MalformedMessage as error:
+            self._refuse(endpoint_id, str(error))
+            done.set_result(None)
+            return done
+        if not self._gathering:
+            # Everything that came in the same read becomes one batch, and so one commit.
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        self._gathering.append((receipt, done))
+        return done
+
+    def take_status(self, topic: str, payload: bytes) -> None:
+        """A message on a hello or alive topic."""
+        opened = self._open(topic, payload)
+        if opened is None:
+            return
+        endpoint_id, said = opened
+        match said:
+            case HelloReport():
+                self._hello(endpoint_id, said)
+            case AliveReport():
+                self._alive(endpoint_id, said)
+            case GoneReport():
+                self._gone(endpoint_id, said)
+            case ReceiptReport():
+                self._refuse(endpoint_id, "a receipt on another topic")
+
+    async def run(self) -> None:
+        """Report those that owe a heartbeat, until cancelled."""
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            now = self._clock.monotonic()
+            for endpoint_id, heard in self._heard.items():
+                if heard.presence is Presence.ONLINE and now - heard.at > self._silent_after_s:
+                    self._presence(endpoint_id, heard, Presence.SILENT, f"silent for {now - heard.at:.0f} s")
+
+    def _hand_over(self) -> None:
+        gathered, self._gathering = self._gathering, []
+
+        def settled() -> None:
+            for _, done in gathered:
+                if not done.done():
+                    done.set_result(None)
+
+        batch = Batch(channel=Channel.SPEAKER, events=[r for r, _ in gathered], settled=settled)
+        self._events.put_nowait(batch)
+
+    def _hello(self, endpoint_id: str, said: HelloReport) -> None:
+        heard = self._heard.get(endpoint_id)
+        if heard is None or said.session >= heard.session:
+            heard = self._heard[endpoint_id] = _Heard(said.session, 0, self._clock.monotonic(), Presence.ONLINE)
+            self._presence(endpoint_id, heard, Presence.ONLINE, "")
+        else:
+            # A replay, or a replaced device that lost its count. The answer is harmless: it is bound to the nonce.
+            log.warning("hello of an older session", endpoint=endpoint_id, session=said.session)
+        try:
+            evidence = tuple(receipt_of(r, endpoint_id) for r in said.evidence)
+        except MalformedMessage as error:
+            self._refuse(endpoint_id, str(error))
+            evidence = ()
+        self._emit(
+            Hello(
+                endpoint_id=endpoint_id,
+                nonce=said.nonce,
+                at=self._clock.now(),
+                firmware=said.firmware[:100],
+                evidence=evidence,
+            )
+        )
+
+    def _alive(self, endpoint_id: str, said: AliveReport) -> None:
+        heard = self._heard.get(endpoint_id)
+        if heard is None:
+            heard = self._heard[endpoint_id] = _Heard(said.session, -1, 0.0, Presence.UNKNOWN)
+        if (said.session, said.n) <= (heard.session, heard.n):
+            return  # replayed or late
+        heard.session, heard.n, heard.at = said.session, said.n, self._clock.monotonic()
+        self._presence(endpoint_id, heard, Presence.ONLINE, "")
+
+    def _gone(self, endpoint_id: str, said: GoneReport) -> None:
+        heard = self._heard.get(endpoint_id)
+        if heard is None:
+            heard = self._heard[endpoint_id] = _Heard(said.session, 0, 0.0, Presence.UNKNOWN)
+        if said.session >= heard.session:  # the will of a session that has been replaced says nothing
+            heard.session = said.session
+            self._presence(endpoint_id, heard, Presence.OFFLINE, "connection lost")
+
+    def _presence(self, endpoint_id: str, heard: _Heard, presence: Presence, detail: str) -> None:
+        heard.presence = presence
+        self._emit(Availability(endpoint_id=endpoint_id, presence=presence, at=self._clock.now(), detail=detail))
+
+    def _emit(self, event: FieldEvent) -> None:
+        self._events.put_nowait(Batch(channel=Channel.SPEAKER, events=(event,)))
+
+    def _open(self, topic: str, payload: bytes) -> tuple[str, report.Report] | None:
+        endpoint_id = self._topics.endpoint_of(topic)
+        mac = self._mac_of(endpoint_id)
+        if mac is None or len(payload) > _LARGEST_REPORT:
+            self._refuse(endpoint_id, "unknown endpoint" if mac is None else "too large")
+            return None
+        try:
+            return endpoint_id, report.decode(mac.open(payload))
+        except (SignatureRefused, MalformedMessage) as error:
+            self._refuse(endpoint_id, str(error))
+            return None
+
+    def _refuse(self, endpoint_id: str, why: str) -> None:
+        self.refused += 1
+        log.warning("refused what claims to be a speaker", endpoint=endpoint_id, why=why)
