@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 import structlog
@@ -59,7 +60,7 @@ class OrdersDesk:
             if endpoint is None or not endpoint.enabled:
                 log.warning("hello from an endpoint that is not registered", endpoint=endpoint_id)
                 continue
-            orders = Orders(nonce=nonce, live=self._live.starts_for(endpoint, now))
+            orders = Orders(nonce=nonce, live=partial(self._live.starts_for, endpoint, now))
             answers.setdefault(channel, []).append(Delivery(endpoint=endpoint, order=orders))
         for channel, deliveries in answers.items():
             await self._lines[channel].send_now(deliveries)  # if it is down, they will say hello again

@@ -185,10 +185,13 @@ class Query:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Orders:
-    """The whole truth for one endpoint: the answer to its hello (nonce) or a push after a change (no nonce)."""
+    """The whole truth for one endpoint: the answer to its hello (nonce) or a push after a change (no nonce).
+
+    `live` gives the starts that are meant for it; the driver calls it at the instant as of which it signs the answer.
+    """
 
     nonce: str | None
-    live: tuple[Start, ...]
+    live: Callable[[], tuple[Start, ...]]
 
 
 Order = Start | Stop | Query | Orders

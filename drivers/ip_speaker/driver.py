@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from itertools import count
 from typing import Any, Final, Self
 
@@ -34,7 +34,7 @@ from broadcast_core.model import (
 )
 from broadcast_core.signing import KeyScope, Mac, Signer
 from drivers.ip_speaker.link import Access, Collector, Link, LinkDown
-from drivers.ip_speaker.membership import ZoneTopics, Zones
+from drivers.ip_speaker.membership import Zones, ZoneTopics
 from drivers.ip_speaker.roll_call import RollCall
 from drivers.ip_speaker.wire import Topics, Up, command
 
@@ -43,7 +43,7 @@ log = structlog.get_logger(__name__)
 _BEACON_S: Final = 15.0
 _TARGETS_IN_A_MESSAGE: Final = 50  # endpoints that share one signature when each is told on its own topic
 _PUBLISHES_AT_ONCE: Final = 64
-_ORDERS_LIFETIME: Final = timedelta(seconds=30)
+_ORDERS_LIFETIME_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,6 @@ class IpSpeakerDriver:
         self._tones = {name: command.audio_of(ref) for name, ref in tones.items()}
         self._epoch: Final = epoch
         self._sequence = count(1)
-        self._signed = 0  # the newest sequence number given out: what orders are true as of
         topics = Topics(settings.prefix, domain)
         self._topics: Final = topics
         self._zone_topics: Final = ZoneTopics(topics, zones, settings.shard_size)
@@ -132,7 +131,6 @@ class IpSpeakerDriver:
             await self._publish(self._commands, [await self._sign(group) for group in _groups(others)])
             self._report_sent(others)
         for delivery in orders:
-            # Signed one by one, each as of now: what was signed before it is either in it or has ended.
             await self._publish(self._desk, [await self._sign_orders(delivery)])
 
     async def listen(self) -> AsyncIterator[Batch]:
@@ -172,7 +170,7 @@ class IpSpeakerDriver:
         lifetime = (expires - self._clock.now()).total_seconds()
         return _Message(topics, await self._signer.sign(scope, self._domain, payload), lifetime)
 
-    def _encode(self, order: Order, target: command.Target) -> tuple[bytes, KeyScope, Any]:
+    def _encode(self, order: Order, target: command.Target) -> tuple[bytes, KeyScope, datetime]:
         stamp = self._stamp()
         match order:
             case Start():
@@ -188,16 +186,17 @@ class IpSpeakerDriver:
         orders = delivery.order
         assert isinstance(orders, Orders)
         endpoint_id = delivery.endpoint.id
-        target = command.Target(endpoints=(endpoint_id,))
-        live = [await self._sign([Delivery(endpoint=delivery.endpoint, order=start)]) for start in orders.live]
-        now = self._clock.now()
+        # Position and content are taken in the same instant: every start signed before it is in `live` or has
+        # ended, every later one has a higher position. The speaker relies on that (rule 6 of the protocol).
+        stamp, starts = self._stamp(), orders.live()
+        live = [await self._sign([Delivery(endpoint=delivery.endpoint, order=start)]) for start in starts]
         message = command.OrdersCommand(
             domain=self._domain,
-            epoch=self._epoch,
-            seq=self._signed,
-            iat=to_ms(now),
-            exp=to_ms(now + _ORDERS_LIFETIME),
-            target=target,
+            epoch=stamp.epoch,
+            seq=stamp.seq,
+            iat=stamp.iat,
+            exp=stamp.iat + int(_ORDERS_LIFETIME_S * 1000),
+            target=command.Target(endpoints=(endpoint_id,)),
             nonce=orders.nonce,
             live=tuple(m.payload.decode() for m in live),
             zones=self._zone_topics.of_endpoint(endpoint_id),
@@ -205,11 +204,10 @@ class IpSpeakerDriver:
             tones=self._tones,
         )
         payload = await self._signer.sign(KeyScope.CONTROL, self._domain, command.encode(message))
-        return _Message((self._topics.own(endpoint_id),), payload, _ORDERS_LIFETIME.total_seconds())
+        return _Message((self._topics.own(endpoint_id),), payload, _ORDERS_LIFETIME_S)
 
     def _stamp(self) -> command.Stamp:
-        self._signed = next(self._sequence)
-        return command.Stamp(epoch=self._epoch, seq=self._signed, iat=to_ms(self._clock.now()))
+        return command.Stamp(epoch=self._epoch, seq=next(self._sequence), iat=to_ms(self._clock.now()))
 
     def _report_sent(self, deliveries: Sequence[Delivery]) -> None:
         now = self._clock.now()

@@ -106,7 +106,7 @@ class Link:
         client = self._client
         if client is None:
             raise LinkDown("not connected to the broker")
-        properties = Properties(PacketTypes.PUBLISH)
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.MessageExpiryInterval = max(1, math.ceil(lifetime_s))
         try:
             await client.publish(topic, payload, qos=1, properties=properties, timeout=_PUBLISH_TIMEOUT_S)

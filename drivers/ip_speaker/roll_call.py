@@ -54,15 +54,8 @@ class RollCall:
     def take_receipt(self, topic: str, payload: bytes) -> asyncio.Future[None]:
         """A message on a receipt topic. The future is done when it is durable, or at once when it is refused."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        opened = self._open(topic, payload)
-        if not isinstance(opened, tuple) or not isinstance(opened[1], ReceiptReport):
-            done.set_result(None)
-            return done
-        endpoint_id, said = opened
-        try:
-            receipt = receipt_of(said, endpoint_id)
-        except MalformedMessage as error:
-            self._refuse(endpoint_id, str(error))
+        receipt = self._receipt(topic, payload)
+        if receipt is None:
             done.set_result(None)
             return done
         if not self._gathering:
@@ -95,6 +88,19 @@ class RollCall:
             for endpoint_id, heard in self._heard.items():
                 if heard.presence is Presence.ONLINE and now - heard.at > self._silent_after_s:
                     self._presence(endpoint_id, heard, Presence.SILENT, f"silent for {now - heard.at:.0f} s")
+
+    def _receipt(self, topic: str, payload: bytes) -> Receipt | None:
+        opened = self._open(topic, payload)
+        if opened is None:
+            return None
+        endpoint_id, said = opened
+        try:
+            if isinstance(said, ReceiptReport):
+                return receipt_of(said, endpoint_id)
+            self._refuse(endpoint_id, "no receipt, on a receipt topic")
+        except MalformedMessage as error:
+            self._refuse(endpoint_id, str(error))
+        return None
 
     def _hand_over(self) -> None:
         gathered, self._gathering = self._gathering, []
