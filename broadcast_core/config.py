@@ -5,12 +5,13 @@ Secrets are never settings: they lie in files under `data_dir` (mode 0600), name
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -83,12 +84,20 @@ class Serial(Section):
     watchdog_s: float = Field(2.0, gt=0)  # a driver process silent this long is ended and its coils opened
 
 
+# What a value of `SmsGateway.parameters` and `headers` may name in braces.
+SMS_PLACES: Final = frozenset(
+    {"username", "password", "from", "to", "to_digits", "text", "coding", "dlr_url", "reference", "validity_min"}
+)
+_PLACE: Final = re.compile(r"\{(\w+)\}")
+
+
 class SmsGateway(Section):
-    """How to speak to an HTTP gateway. The defaults are Kannel's sendsms interface."""
+    """How to speak to an HTTP gateway (docs/protocols/sms-gateway.md). The defaults are Kannel's sendsms."""
 
     url: str = "http://127.0.0.1:13013/cgi-bin/sendsms"
     method: Literal["GET", "POST"] = "GET"
-    # Values may hold {username} {password} {to} {text} {from} {dlr_url}; coding follows the text.
+    body: Literal["form", "json"] = "form"  # of a POST
+    headers: dict[str, str] = {}
     parameters: dict[str, str] = {
         "username": "{username}",
         "password": "{password}",
@@ -97,19 +106,39 @@ class SmsGateway(Section):
         "text": "{text}",
         "charset": "UTF-8",
         "coding": "{coding}",
+        "validity": "{validity_min}",
         "dlr-mask": "31",
-        "dlr-url": "{dlr_url}",
+        "dlr-url": "{dlr_url}?type=%d",
     }
     coding_gsm7: str = "0"
     coding_ucs2: str = "2"
     accepted_status: tuple[int, ...] = (200, 202)
     accepted_pattern: str = r"^(0: Accepted|3: Queued)"  # searched in the body
-    retry_pattern: str = r"Temporal failure|try again"  # refused for now
-    report_id_parameter: str = "id"
+    # Refused for now. A wrong password says nothing about the message, and somebody is about to correct it.
+    retry_pattern: str = r"Temporal failure|Authorization failed"
+    report_id_parameter: str = "id"  # where {reference} comes back if it is not in the report's path
     report_type_parameter: str = "type"
     report_delivered: tuple[str, ...] = ("1",)
     report_accepted: tuple[str, ...] = ("4", "8")
-    report_failed: tuple[str, ...] = ("2", "16")
+    report_failed: tuple[str, ...] = ("2",)
+    report_refused: tuple[str, ...] = ("16",)
+
+    @field_validator("parameters", "headers")
+    @classmethod
+    def _known_places(cls, values: dict[str, str]) -> dict[str, str]:
+        unknown = {place for value in values.values() for place in _PLACE.findall(value)} - SMS_PLACES
+        if unknown:
+            raise ValueError(f"unknown in braces: {sorted(unknown)}; known: {sorted(SMS_PLACES)}")
+        return values
+
+    @field_validator("accepted_pattern", "retry_pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        return pattern
 
 
 class Sms(Section):
@@ -160,6 +189,7 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Path("var")
+    patterns_file: Path | None = None  # the district's own siren patterns over the shipped ones
     store_url: str | None = None  # default: sqlite+aiosqlite on data_dir/tocsin.db
     timezone: str = "Asia/Shanghai"
     language: Literal["zh", "en"] = "zh"

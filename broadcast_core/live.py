@@ -68,6 +68,17 @@ class LiveAlert:
         """The domain that all starts of a message share."""
         return next(iter(self.starts.values())).domain
 
+    def possibly_sounding(self) -> list[LiveDelivery]:
+        """Start deliveries that were handed to the field and whose end is not proven.
+
+        One that failed may sound all the same (its report got lost); only a proven end is an end.
+        """
+        return [
+            entry
+            for entry in self.deliveries.values()
+            if entry.key.kind is DeliveryKind.START and Progress.QUEUED < entry.progress < Progress.STOPPED
+        ]
+
     def longest(self) -> timedelta:
         """How long the longest of its contents sounds."""
         return max((sounding_time(s) for s in self.starts.values()), default=timedelta())
@@ -163,23 +174,26 @@ class Live:
         entry.progress = progress
 
     def end(self, stop: Stop) -> list[tuple[LiveAlert, LiveDelivery]]:
-        """Mark the alert's revisions as ended; returns their start deliveries that may be sounding or on their way.
+        """Mark the alert's revisions as ended; returns what may be sounding or on its way.
 
-        Those that were never handed to the field are withdrawn at once.
+        What was never handed to the field is withdrawn at once.
         """
-        reached = []
+        reached: list[tuple[LiveAlert, LiveDelivery]] = []
         for live in self.revisions(stop.alert_id):
             if live.revision > stop.revision:
                 continue
             live.ended = True
             for entry in live.deliveries.values():
-                if entry.key.kind is not DeliveryKind.START or entry.progress.ended:
-                    continue
-                if entry.progress is Progress.QUEUED:
+                if entry.key.kind is DeliveryKind.START and entry.progress is Progress.QUEUED:
                     self.advance(live, entry, Progress.STOPPED)
-                else:
-                    reached.append((live, entry))
+            reached += [(live, entry) for entry in live.possibly_sounding()]
         return reached
+
+    def stopping(self, stop: Stop, reached: Iterable[tuple[LiveAlert, LiveDelivery]]) -> Plan:
+        """The deliveries of a stop: to everyone its starts may have reached, the way the starts went."""
+        by_endpoint = {entry.key.endpoint_id: entry.delivery for _, entry in reached}
+        deliveries = tuple(replace(delivery, order=stop, attempt=1) for delivery in by_endpoint.values())
+        return Plan(alert_id=stop.alert_id, revision=stop.revision, deliveries=deliveries)
 
     def starts_for(self, endpoint: Endpoint, now: datetime) -> tuple[Start, ...]:
         """The current orders of an endpoint: every start that is meant for it, not ended and not expired."""

@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import RowMapping, and_, bindparam, select, update
+from sqlalchemy import RowMapping, and_, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -36,6 +36,7 @@ from broadcast_core.model import (
 )
 from broadcast_core.store import bulk
 from broadcast_core.store.schema import alert as alert_table
+from broadcast_core.store.schema import chain as chain_table
 from broadcast_core.store.schema import delivery as delivery_table
 from broadcast_core.store.schema import receipt as receipt_table
 
@@ -78,9 +79,18 @@ class Evidence:
     recorded_at: datetime
 
 
-async def put(connection: AsyncConnection, plan: Plan, *, expires: datetime, now: datetime) -> None:
-    """Store a plan's deliveries, queued, and those that cannot be reached as failed. Again is harmless."""
-    await bulk(connection, _insert(connection, delivery_table), _rows_of(plan, expires), _DELIVERY_COLUMNS)
+async def put(
+    connection: AsyncConnection, plan: Plan, *, expires: datetime, now: datetime, progress: Progress = Progress.QUEUED
+) -> None:
+    """Store a plan's deliveries, queued, and those that cannot be reached as failed. Again is harmless.
+
+    With `progress` SENT they have gone out already (a stop acts before it is recorded); evidence that came before
+    the rows did is counted.
+    """
+    rows = _rows_of(plan, expires, progress)
+    await bulk(connection, _insert(connection, delivery_table), rows, _DELIVERY_COLUMNS)
+    if progress is not Progress.QUEUED:
+        await _raise_to_evidence(connection, plan.alert_id, plan.revision)
     failed = [
         Evidence(
             receipt=Receipt(
@@ -142,9 +152,12 @@ async def release(connection: AsyncConnection, releases: Iterable[tuple[Delivery
     await bulk(connection, _RELEASE, rows, (*_KEY, "new_not_before", "new_attempt"))
 
 
-async def end(connection: AsyncConnection, stop: Stop, *, now: datetime) -> None:
+async def end(connection: AsyncConnection, stop: Stop) -> None:
     """Mark the alert's revisions as ended and withdraw what was never handed to the field."""
-    a, d = alert_table.c, delivery_table.c
+    a, d, m = alert_table.c, delivery_table.c, chain_table.c
+    await connection.execute(
+        update(chain_table).where(m.alert_id == stop.alert_id, m.revision <= stop.revision).values(ended=True)
+    )
     await connection.execute(
         update(alert_table)
         .where(a.alert_id == stop.alert_id, a.revision <= stop.revision, a.ended_at.is_(None))
@@ -189,9 +202,28 @@ async def load_deliveries(connection: AsyncConnection, alert_id: str, revision: 
     return (await connection.execute(statement)).mappings().all()
 
 
-def _rows_of(plan: Plan, expires: datetime) -> list[tuple[object, ...]]:
+async def _raise_to_evidence(connection: AsyncConnection, alert_id: str, revision: int) -> None:
+    d, r = delivery_table.c, receipt_table.c
+    newest = (
+        select(func.max(r.progress))
+        .where(
+            r.alert_id == d.alert_id,
+            r.revision == d.revision,
+            r.kind == d.kind,
+            r.endpoint_id == d.endpoint_id,
+        )
+        .scalar_subquery()
+    )
+    await connection.execute(
+        update(delivery_table)
+        .where(d.alert_id == alert_id, d.revision == revision, d.progress < newest)
+        .values(progress=newest)
+    )
+
+
+def _rows_of(plan: Plan, expires: datetime, progress: Progress) -> list[tuple[object, ...]]:
     until = to_ms(expires)
-    rows: list[tuple[object, ...]] = [_delivery_row(plan, d, until) for d in plan.deliveries]
+    rows: list[tuple[object, ...]] = [_delivery_row(plan, d, until, progress) for d in plan.deliveries]
     rows += [
         (
             plan.alert_id, plan.revision, DeliveryKind.START.value, u.endpoint.id, u.endpoint.channel.value,
@@ -202,13 +234,13 @@ def _rows_of(plan: Plan, expires: datetime) -> list[tuple[object, ...]]:
     return rows
 
 
-def _delivery_row(plan: Plan, delivery: Delivery, until: int) -> tuple[object, ...]:
+def _delivery_row(plan: Plan, delivery: Delivery, until: int, progress: Progress) -> tuple[object, ...]:
     kind = DeliveryKind.STOP if isinstance(delivery.order, Stop) else DeliveryKind.START
     excluded = msgspec.json.encode(delivery.excluded).decode() if delivery.excluded else "[]"
     return (
         plan.alert_id, plan.revision, kind.value, delivery.endpoint.id, delivery.endpoint.channel.value,
         delivery.via, delivery.via_version, excluded, delivery.endpoint.simulated,
-        int(Progress.QUEUED), None, 1, 0, until,
+        int(progress), None, 1, 0, until,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from broadcast_core.dispatch.line import Line
 from broadcast_core.dispatch.presence import PresenceBoard
 from broadcast_core.errors import StorageFailed
 from broadcast_core.live import Live, LiveAlert, LiveDelivery, sounding_time
-from broadcast_core.model import Channel, Delivery, DeliveryKey, DeliveryKind, Presence, Progress, Query, Reason
+from broadcast_core.model import Channel, Delivery, DeliveryKey, DeliveryKind, Presence, Progress, Query, Reason, Stop
 from broadcast_core.store import Store
 
 log = structlog.get_logger(__name__)
@@ -57,9 +57,7 @@ class Chaser:
             if now > min(live.expires, live.accepted_at + _KEEP_COMPLETE) + live.longest():
                 self._live.forget(live)
             return
-        if now >= live.expires:
-            await self._expire(live, now)
-            return
+        await self._expire(live, now)
         line = self._lines.get(Channel.SPEAKER)
         if line is not None:
             await line.send_now(self._questions(live, now))
@@ -73,6 +71,8 @@ class Chaser:
                 continue
             if monotonic < entry.ask_at or entry.progress < Progress.CLAIMED:
                 continue
+            if entry.key.kind is DeliveryKind.START and now >= live.expires and entry.progress < Progress.RECEIVED:
+                continue  # late means never
             question = self._question(live, entry, now, monotonic)
             if question is not None and self._presence.of(entry.key.endpoint_id) is not Presence.OFFLINE:
                 entry.asked += 1
@@ -103,12 +103,11 @@ class Chaser:
 
     async def _expire(self, live: LiveAlert, now: datetime) -> None:
         """Time is over: what cannot start any more has ended, what may still sound is given its time."""
-        over: list[tuple[LiveDelivery, Reason]] = []
-        final = now > live.expires + live.longest() + _UNPROVEN_END
-        for entry in live.deliveries.values():
-            if entry.progress.ended or (entry.progress >= Progress.RECEIVED and not final):
-                continue
-            over.append((entry, self._why(entry)))
+        over = [
+            (entry, self._why(entry))
+            for entry in live.deliveries.values()
+            if not entry.progress.ended and now >= _over_at(live, entry)
+        ]
         if not over:
             return
         rows: list[tuple[DeliveryKey, Reason]] = [(entry.key, reason) for entry, reason in over]
@@ -121,3 +120,12 @@ class Chaser:
             return Reason.CHANNEL_DOWN
         presence = self._presence.of(entry.key.endpoint_id)
         return Reason.OFFLINE if presence in {Presence.OFFLINE, Presence.SILENT} else Reason.NO_ANSWER
+
+
+def _over_at(live: LiveAlert, entry: LiveDelivery) -> datetime:
+    """When nothing more is to be expected of a delivery."""
+    if isinstance(entry.delivery.order, Stop):
+        return entry.delivery.order.expires
+    if entry.progress < Progress.RECEIVED:
+        return live.expires
+    return live.expires + live.longest() + _UNPROVEN_END

@@ -246,6 +246,7 @@ class Reason(StrEnum):
     CHANNEL_DOWN = "channel_down"
     DRIVER_CRASHED = "driver_crashed"
     UNSUPPORTED = "unsupported"
+    DISABLED = "disabled"  # out of service by the registry; nothing was sent
 
 
 class DeliveryKind(StrEnum):

@@ -102,6 +102,34 @@ alert = Table(
     Index("ix_alert_accepted_at", "accepted_at"),
 )
 
+# Messages that sound nothing themselves: Cancels, and alerts that never went out (cancelled or superseded first).
+filed = Table(
+    "filed",
+    metadata,
+    Column("sender", Text, primary_key=True),
+    Column("identifier", Text, primary_key=True),
+    Column("sent", BigInteger, primary_key=True, autoincrement=False),
+    Column("alert_id", String(32), nullable=False, index=True),
+    Column("msg_type", String(8), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("cap", Text, nullable=False),
+    Column("filed_at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+)
+
+# What `lifecycle` has to remember of messages: which chain each belongs to, and whether that has ended.
+chain = Table(
+    "chain",
+    metadata,
+    Column("sender", Text, primary_key=True),
+    Column("identifier", Text, primary_key=True),
+    Column("sent", BigInteger, primary_key=True, autoincrement=False),
+    Column("alert_id", String(32), nullable=False, index=True),
+    Column("revision", Integer, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("ended", Boolean, nullable=False),
+)
+
 # Cancels that came before the alert they name: that alert never sounds.
 cancelled = Table(
     "cancelled",
@@ -109,8 +137,7 @@ cancelled = Table(
     Column("sender", Text, primary_key=True),
     Column("identifier", Text, primary_key=True),
     Column("sent", BigInteger, primary_key=True, autoincrement=False),
-    Column("recorded_at", BigInteger, nullable=False),
-    Column("actor", Text, nullable=False),
+    Column("cancel_sent", BigInteger, nullable=False),
 )
 
 # The outbox: one row for each (message, endpoint). `progress` is the maximum of its receipts.

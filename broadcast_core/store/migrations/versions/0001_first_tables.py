@@ -48,10 +48,21 @@ def upgrade() -> None:
         sa.Column("sender", sa.Text(), nullable=False),
         sa.Column("identifier", sa.Text(), nullable=False),
         sa.Column("sent", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
-        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("cancel_sent", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("sender", "identifier", "sent", name=op.f("pk_cancelled")),
     )
+    op.create_table(
+        "chain",
+        sa.Column("sender", sa.Text(), nullable=False),
+        sa.Column("identifier", sa.Text(), nullable=False),
+        sa.Column("sent", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("alert_id", sa.String(length=32), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("expires", sa.BigInteger(), nullable=False),
+        sa.Column("ended", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("sender", "identifier", "sent", name=op.f("pk_chain")),
+    )
+    op.create_index(op.f("ix_chain_alert_id"), "chain", ["alert_id"], unique=False)
     op.create_table(
         "delivery",
         sa.Column("alert_id", sa.String(length=32), nullable=False),
@@ -86,6 +97,20 @@ def upgrade() -> None:
         sa.Column("value", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_fact")),
     )
+    op.create_table(
+        "filed",
+        sa.Column("sender", sa.Text(), nullable=False),
+        sa.Column("identifier", sa.Text(), nullable=False),
+        sa.Column("sent", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("alert_id", sa.String(length=32), nullable=False),
+        sa.Column("msg_type", sa.String(length=8), nullable=False),
+        sa.Column("outcome", sa.String(length=16), nullable=False),
+        sa.Column("cap", sa.Text(), nullable=False),
+        sa.Column("filed_at", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("sender", "identifier", "sent", name=op.f("pk_filed")),
+    )
+    op.create_index(op.f("ix_filed_alert_id"), "filed", ["alert_id"], unique=False)
     op.create_table(
         "idempotency",
         sa.Column("actor", sa.Text(), nullable=False),

@@ -1,0 +1,180 @@
+"""The one place that wires the core: a straight line, teardown beside each construction."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from broadcast_core.audio.media import MediaStore
+from broadcast_core.audio.voice import Voice
+from broadcast_core.broker import EmbeddedBroker
+from broadcast_core.clock import SystemClock
+from broadcast_core.config import Listener, Settings
+from broadcast_core.dispatch import Dispatch
+from broadcast_core.driver import Driver
+from broadcast_core.intake import Intake
+from broadcast_core.journal import Journal
+from broadcast_core.keys import EndpointKeys, read_secret, secret_bytes, signing_keys
+from broadcast_core.live import Live
+from broadcast_core.model import Channel, Endpoint
+from broadcast_core.patterns import patterns
+from broadcast_core.recovery import next_epoch, recover
+from broadcast_core.registry import Change, Registry
+from broadcast_core.registry import rows as registry_rows
+from broadcast_core.services import Services
+from broadcast_core.signing import LocalSigner
+from broadcast_core.stop import ExpressLane
+from broadcast_core.store import Store
+from broadcast_core.tokens import TokenBook
+from broadcast_core.web import make_app
+from drivers.ip_speaker.driver import IpSpeakerDriver
+from drivers.serial_relay.driver import SerialRelayDriver
+from drivers.sms_gateway.driver import SmsGatewayDriver
+
+log = structlog.get_logger(__name__)
+
+
+async def serve(settings: Settings, *, ready: Callable[[Services], None] | None = None) -> None:
+    """Run the core until SIGTERM or SIGINT. `ready` is called once everything listens."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    async with running(settings) as services:
+        if ready is not None:
+            ready(services)
+        await ended.wait()
+        log.info("ending")
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Services]:
+    """The core, running, for as long as the context is held.
+
+    Raises StorageFailed, InsecureSecret or OSError (an address is taken) instead of starting half.
+    """
+    async with AsyncExitStack() as stack:
+        clock = SystemClock()
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        signer = LocalSigner(signing_keys(settings.secrets_dir))
+        store = await stack.enter_async_context(Store(settings.database_url))
+        tokens = TokenBook(store, clock)
+        await tokens.load()
+        await tokens.first_token(settings.secrets_dir / "api-token")
+
+        current = CurrentRegistry(await registry_rows.load(store))
+        keys = await EndpointKeys.load(store)
+        await keys.provide(store, current.speakers(), clock.now())
+        epoch = await next_epoch(store, clock)
+        journal = Journal(settings.data_dir / "stops.journal")
+        live = await recover(store, current.registry, journal, clock)
+
+        media = MediaStore(settings.media_dir)
+        voice = await stack.enter_async_context(Voice(settings.voice, media, _url(settings.media)))
+        if settings.mqtt.embedded:
+            broker = EmbeddedBroker(settings.mqtt.host, settings.mqtt.port, settings.data_dir)
+            await stack.enter_async_context(broker)
+
+        speakers = IpSpeakerDriver(
+            settings.mqtt,
+            password=_password(settings.mqtt.password_file),
+            signer=signer,
+            mac_of=keys.mac_of,
+            zones=current,
+            tones=voice.tones,
+            epoch=epoch,
+            clock=clock,
+        )
+        drivers: list[Driver] = [await stack.enter_async_context(speakers)]
+        if settings.serial.lines:
+            drivers.append(await stack.enter_async_context(SerialRelayDriver(settings.serial, clock)))
+        if settings.sms.enabled:
+            secret = secret_bytes(settings.secrets_dir / "sms-reports")
+            phones = SmsGatewayDriver(settings.sms, _password(settings.sms.password_file) or "", secret, clock)
+            drivers.append(await stack.enter_async_context(phones))
+
+        dispatch = Dispatch(drivers, store=store, live=live, endpoint_of=current.endpoint_of, clock=clock)
+        await stack.enter_async_context(dispatch)
+        express = ExpressLane(live=live, dispatch=dispatch, store=store, journal=journal, clock=clock)
+        stack.push_async_callback(express.drain)
+
+        async def registry_changed(registry: Registry, change: Change) -> None:
+            current.registry = registry
+            await keys.provide(store, current.speakers(), clock.now())
+            for endpoint in current.affected(change):
+                dispatch.orders.push(endpoint)
+
+        intake = Intake(
+            settings=settings,
+            store=store,
+            live=live,
+            dispatch=dispatch,
+            current=current.registry,
+            patterns=patterns(settings.patterns_file),
+            speak=voice.speak,
+            clock=clock,
+            registry_changed=registry_changed,
+        )
+        services = Services(
+            settings=settings,
+            store=store,
+            live=live,
+            dispatch=dispatch,
+            intake=intake,
+            express=express,
+            clock=clock,
+            registry=lambda: current.registry,
+        )
+        await _listen(stack, make_app(services, tokens), settings.api)
+        dispatch.wake(Channel)
+        yield services
+
+
+class CurrentRegistry:
+    """The registry as it is now; the speakers' driver asks it for memberships."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+
+    def endpoint_of(self, endpoint_id: str) -> Endpoint | None:
+        return self.registry.endpoints.get(endpoint_id)
+
+    def path_of(self, endpoint_id: str) -> Mapping[str, int]:
+        endpoint = self.endpoint_of(endpoint_id)
+        if endpoint is None:
+            return {}
+        zones = (self.registry.zone(endpoint.zone), *self.registry.ancestors(endpoint.zone))
+        return {zone.code: zone.membership_version for zone in zones}
+
+    def speakers_in(self, zone: str) -> int:
+        return self.registry.count(zone, Channel.SPEAKER) if zone in self.registry.zones else 0
+
+    def speakers(self) -> list[str]:
+        return [endpoint.id for endpoint in self.registry.ordered(Channel.SPEAKER)]
+
+    def affected(self, change: Change) -> list[Endpoint]:
+        """Speakers that have to learn of a changed membership."""
+        if not change.raised and not change.zones:
+            return []
+        return list(self.registry.ordered(Channel.SPEAKER))
+
+
+async def _listen(stack: AsyncExitStack, app: web.Application, listener: Listener) -> None:
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=False)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, listener.host, listener.port, backlog=1024).start()
+
+
+def _url(listener: Listener) -> str:
+    return listener.public_url or f"http://{listener.host}:{listener.port}"
+
+
+def _password(path: Path | None) -> str | None:
+    return None if path is None else read_secret(path).decode().strip()

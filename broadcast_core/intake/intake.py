@@ -1,0 +1,261 @@
+"""submit: refuse, compose, decide, plan, make durable, hand over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from broadcast_core import audit, lifecycle
+from broadcast_core.clock import Clock
+from broadcast_core.config import Settings
+from broadcast_core.dispatch import Dispatch
+from broadcast_core.intake import ledger, memory
+from broadcast_core.intake.compose import Composed, Speak, compose, starts_of
+from broadcast_core.intake.ledger import Entry
+from broadcast_core.intake.wishes import wishes_of
+from broadcast_core.lifecycle import Await, Begin, Decision, End, Ends, Known, Revise, Suppress
+from broadcast_core.live import Live
+from broadcast_core.model import (
+    Alert,
+    Approval,
+    Authority,
+    Channel,
+    Delivery,
+    Domain,
+    Endpoint,
+    MsgType,
+    Plan,
+    Reference,
+    SirenPattern,
+    Stop,
+)
+from broadcast_core.plan import (
+    Expression,
+    areas_of,
+    expression_of,
+    format_area,
+    make_plan,
+    notes_of,
+    resolve,
+)
+from broadcast_core.registry import Change, Mode, Registry, Sheet
+from broadcast_core.registry import rows as registry_rows
+from broadcast_core.services import Accepted, Idempotency
+from broadcast_core.store import Store
+
+log = structlog.get_logger(__name__)
+
+_STOP_OUTLIVES: Final = timedelta(minutes=5)
+
+
+class Intake:
+    """See `services.IntakePort`."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        live: Live,
+        dispatch: Dispatch,
+        current: Registry,
+        patterns: Mapping[str, SirenPattern],
+        speak: Speak,
+        clock: Clock,
+        registry_changed: Callable[[Registry, Change], Awaitable[None]],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._live = live
+        self._dispatch = dispatch
+        self._patterns = patterns
+        self._speak = speak
+        self._clock = clock
+        self._registry_changed = registry_changed
+        self._one_at_a_time = asyncio.Lock()  # decisions build on each other; composing does not wait for it
+        self.registry = current
+
+    async def submit(
+        self, alert: Alert, *, actor: str, area: Expression | None = None, idempotency: Idempotency | None = None
+    ) -> Accepted:
+        alert = alert if area is None else _aimed(alert, area)
+        repeated = await self._answered_before(alert, actor, idempotency)
+        if repeated is not None:
+            return repeated
+        await self._decide(alert)  # refuses what may not go out, before any work is done for it
+        composed: Composed | None = None
+        targets: tuple[Endpoint, ...] = ()
+        expression: Expression | None = None
+        if alert.msg_type is not MsgType.CANCEL:
+            wishes = wishes_of(alert, self._settings.policy, self._patterns)
+            expression = expression_of(alert)
+            targets = resolve(expression, self.registry, wishes.channels)
+            standing = lifecycle.standing_of(alert, self._authorities())
+            composed = await compose(alert, wishes, standing, settings=self._settings, speak=self._speak)
+            composed = replace(composed, notes=(*composed.notes, *notes_of(expression)))
+        async with self._one_at_a_time:
+            repeated = await self._answered_before(alert, actor, idempotency)
+            if repeated is not None:
+                return repeated
+            decision, known = await self._decide(alert)
+            entry = self._entry(alert, actor, decision, known, composed, targets, expression, idempotency)
+            await self._store.write(lambda connection: ledger.enter(connection, entry))
+            self._hand_over(entry)
+        log.info("accepted", alert=entry.accepted.alert_id, revision=entry.accepted.revision, outcome=entry.outcome)
+        return entry.accepted
+
+    async def import_registry(self, new: Registry | Sheet, *, actor: str, mode: Mode) -> Change:
+        async with self._one_at_a_time:
+            now = self._clock.now()
+            change = await registry_rows.apply(self._store, new, actor=actor, now=now, record=audit.record, mode=mode)
+            self.registry = await registry_rows.load(self._store)
+            await self._registry_changed(self.registry, change)
+        return change
+
+    async def _answered_before(self, alert: Alert, actor: str, idempotency: Idempotency | None) -> Accepted | None:
+        async with self._store.read() as connection:
+            if idempotency is not None:
+                answer = await ledger.earlier_answer(connection, actor, idempotency)
+                if answer is not None:
+                    return answer
+            return await ledger.same_message(connection, alert)
+
+    async def _decide(self, alert: Alert) -> tuple[Decision, Mapping[Reference, Known]]:
+        async with self._store.read() as connection:
+            known, cancelled = await memory.recall(connection, alert)
+        now, lifetime = self._clock.now(), self._settings.policy.default_lifetime
+        return lifecycle.decide(alert, known, cancelled, now, lifetime), known
+
+    def _entry(
+        self,
+        alert: Alert,
+        actor: str,
+        decision: Decision,
+        known: Mapping[Reference, Known],
+        composed: Composed | None,
+        targets: tuple[Endpoint, ...],
+        expression: Expression | None,
+        idempotency: Idempotency | None,
+    ) -> Entry:
+        now = self._clock.now()
+        expires = lifecycle.expires_of(alert, now, self._settings.policy.default_lifetime)
+        plan, starts = None, {}
+        if isinstance(decision, (Begin, Revise)) and composed is not None:
+            approval = Approval(kind="one-person", actors=(actor,))
+            starts = starts_of(
+                composed,
+                alert_id=decision.alert_id,
+                revision=decision.revision,
+                domain=Domain.LIVE,
+                now=now,
+                expires=expires,
+                approval=approval,
+            )
+            plan = make_plan(decision.alert_id, decision.revision, starts, targets, self.registry)
+        stops = self._stops(alert, actor, decision, plan)
+        meant = () if plan is None else ledger.targets_of(plan)
+        accepted = Accepted(
+            alert_id=_identity(alert, decision)[0],
+            revision=_identity(alert, decision)[1],
+            msg_type=alert.msg_type,
+            accepted_at=now,
+            targets=Counter(endpoint.channel for endpoint in meant),
+            simulated=sum(endpoint.simulated for endpoint in meant),
+            unreachable=0 if plan is None else len(plan.unreachable),
+            notes=() if composed is None else composed.notes,
+            ended=tuple((stop.alert_id, stop.revision) for stop, _ in stops),
+        )
+        return Entry(
+            alert=alert,
+            actor=actor,
+            accepted=accepted,
+            outcome=type(decision).__name__.lower(),
+            lesson=lifecycle.learn(alert, decision, known, expires),
+            plan=plan,
+            starts=starts,
+            expression=expression,
+            expires=expires,
+            stops=stops,
+            idempotency=idempotency,
+        )
+
+    def _stops(self, alert: Alert, actor: str, decision: Decision, plan: Plan | None) -> list[tuple[Stop, Plan]]:
+        """What the message ends, and whom to tell."""
+        ends: Ends = () if isinstance(decision, (Begin, Await)) else decision.ends
+        cause = "cancel" if isinstance(decision, (End, Suppress)) else "superseded"
+        stops = [self._stop(alert_id, revision, actor, cause, ()) for alert_id, revision in ends]
+        if isinstance(decision, Revise) and plan is not None:
+            # A speaker or horn that gets the new revision replaces the old one by itself; everyone else is told.
+            replaced = tuple(d.endpoint.id for d in plan.deliveries if d.endpoint.channel is not Channel.SMS)
+            stops.append(self._stop(decision.alert_id, decision.revision - 1, actor, "superseded", replaced))
+        return [(stop, p) for stop, p in stops if stop.revision > 0]
+
+    def _stop(
+        self, alert_id: str, revision: int, actor: str, cause: str, told_otherwise: tuple[str, ...]
+    ) -> tuple[Stop, Plan]:
+        now = self._clock.now()
+        live = [a for a in self._live.revisions(alert_id) if a.revision <= revision]
+        stop = Stop(
+            alert_id=alert_id,
+            revision=max((a.revision for a in live), default=revision),
+            domain=Domain.LIVE,
+            acted_at=now,
+            expires=max([now, *(a.expires + a.longest() for a in live)]) + _STOP_OUTLIVES,
+            actor=actor,
+            cause=cause,
+        )
+        spared = frozenset(told_otherwise)
+        reached = [(a, e) for a in live for e in a.possibly_sounding() if e.key.endpoint_id not in spared]
+        plan = self._live.stopping(stop, reached)
+        if spared:  # a zone's topic would also reach those that replace it by themselves
+            plan = replace(plan, deliveries=tuple(_on_its_own(d) for d in plan.deliveries))
+        return stop, plan
+
+    def _hand_over(self, entry: Entry) -> None:
+        channels: set[Channel] = set()
+        for stop, plan in entry.stops:
+            self._live.end(stop)
+            revisions = [a for a in self._live.revisions(stop.alert_id) if a.revision <= stop.revision]
+            if revisions:
+                self._live.add(revisions[-1], plan.deliveries)
+            channels |= {d.endpoint.channel for d in plan.deliveries}
+        if entry.plan is not None:
+            self._live.begin(
+                entry.plan,
+                starts=entry.starts,
+                expires=entry.expires,
+                accepted_at=entry.accepted.accepted_at,
+            )
+            channels |= {d.endpoint.channel for d in entry.plan.deliveries}
+        self._dispatch.wake(channels)
+
+    def _authorities(self) -> dict[str, Authority]:
+        return {sender: Authority[name] for sender, name in self._settings.policy.authority_by_sender.items()}
+
+
+def _aimed(alert: Alert, area: Expression) -> Alert:
+    """The alert at another area: what a foreign message said of where is replaced in every info."""
+    areas = areas_of(area, format_area(area))
+    return replace(alert, infos=tuple(replace(info, area=areas) for info in alert.infos))
+
+
+def _identity(alert: Alert, decision: Decision) -> tuple[str, int]:
+    match decision:
+        case Begin() | Revise():
+            return decision.alert_id, decision.revision
+        case Suppress():
+            return decision.alert_id, 0
+        case End(ends=((alert_id, revision), *_)):
+            return alert_id, revision
+        case _:
+            return lifecycle.alert_id_of(alert.references[0] if alert.references else alert.reference), 0
+
+
+def _on_its_own(delivery: Delivery) -> Delivery:
+    return replace(delivery, via=None, via_version=0, excluded=())

@@ -1,0 +1,76 @@
+"""What `lifecycle` remembers of messages, in and out of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Row, Table, and_, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadcast_core.clock import from_ms, to_ms
+from broadcast_core.lifecycle import Known, Lesson
+from broadcast_core.model import Alert, Reference
+from broadcast_core.store.schema import cancelled, chain
+
+
+async def recall(
+    connection: AsyncConnection, alert: Alert
+) -> tuple[Mapping[Reference, Known], Mapping[Reference, datetime]]:
+    """Every message of every chain that `alert` or its references belong to, and which of them were cancelled."""
+    named = (alert.reference, *alert.references)
+    chains = select(chain.c.alert_id).where(_any_of(chain, named))
+    rows = (await connection.execute(select(chain).where(chain.c.alert_id.in_(chains)))).all()
+    known = {
+        _reference(row): Known(
+            alert_id=row.alert_id,
+            revision=row.revision,
+            expires=from_ms(row.expires),
+            ended=row.ended,
+        )
+        for row in rows
+    }
+    taken_back = (await connection.execute(select(cancelled).where(_any_of(cancelled, named)))).all()
+    return known, {_reference(row): from_ms(row.cancel_sent) for row in taken_back}
+
+
+async def remember(connection: AsyncConnection, lesson: Lesson) -> None:
+    """Store what a decision taught; entries of the same reference are replaced."""
+    module = sqlite if connection.dialect.name == "sqlite" else postgresql
+    for reference, known in lesson.known.items():
+        values = {
+            "alert_id": known.alert_id,
+            "revision": known.revision,
+            "expires": to_ms(known.expires),
+            "ended": known.ended,
+        }
+        statement = module.insert(chain).values(**_key(reference), **values)
+        await connection.execute(
+            statement.on_conflict_do_update(index_elements=["sender", "identifier", "sent"], set_=values)
+        )
+    for reference, at in lesson.cancelled.items():
+        statement = module.insert(cancelled).values(**_key(reference), cancel_sent=to_ms(at))
+        await connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["sender", "identifier", "sent"], set_={"cancel_sent": to_ms(at)}
+            )
+        )
+
+
+def _any_of(table: Table, references: Iterable[Reference]) -> ColumnElement[bool]:
+    t = table.c
+    return or_(
+        *(
+            and_(t.sender == r.sender, t.identifier == r.identifier, t.sent == to_ms(r.sent))
+            for r in dict.fromkeys(references)
+        )
+    )
+
+
+def _key(reference: Reference) -> dict[str, object]:
+    return {"sender": reference.sender, "identifier": reference.identifier, "sent": to_ms(reference.sent)}
+
+
+def _reference(row: Row[tuple[object, ...]]) -> Reference:
+    return Reference(sender=row.sender, identifier=row.identifier, sent=from_ms(row.sent))

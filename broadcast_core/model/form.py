@@ -1,0 +1,34 @@
+"""Starts as JSON and back: what the outbox keeps of each channel's order. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, get_type_hints
+
+import msgspec
+
+from broadcast_core.model.field import Channel
+from broadcast_core.model.order import Content, Sounded, Spoken, Start, Texted
+
+_CONTENT: Final[Mapping[Channel, type[Content]]] = {
+    Channel.SPEAKER: Spoken,
+    Channel.SMS: Texted,
+    Channel.HORN: Sounded,
+}
+
+
+def encode_starts(starts: Mapping[Channel, Start]) -> str:
+    """What each channel is told, as one JSON object by channel."""
+    return msgspec.json.encode({channel.value: start for channel, start in starts.items()}).decode()
+
+
+def decode_starts(text: str) -> dict[Channel, Start]:
+    """The inverse of `encode_starts`. Raises msgspec.ValidationError on anything else."""
+    stored: dict[str, dict[str, Any]] = msgspec.json.decode(text)
+    return {Channel(name): _start(Channel(name), fields) for name, fields in stored.items()}
+
+
+def _start(channel: Channel, fields: dict[str, Any]) -> Start:
+    # A union of dataclasses has no tag in JSON; the channel says which content it is.
+    hints = get_type_hints(Start) | {"content": _CONTENT[channel]}
+    return Start(**{name: msgspec.convert(value, hints[name], strict=False) for name, value in fields.items()})
