@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -12,20 +12,22 @@ import structlog
 from aiohttp import web
 
 from broadcast_core.audio.media import MediaStore
-from broadcast_core.audio.voice import Voice
+from broadcast_core.audio.shelf import store_tones
+from broadcast_core.audio.voice import Announcer
 from broadcast_core.broker import EmbeddedBroker
 from broadcast_core.clock import SystemClock
 from broadcast_core.config import Listener, Settings
 from broadcast_core.dispatch import Dispatch
 from broadcast_core.driver import Driver
 from broadcast_core.intake import Intake
+from broadcast_core.intake.speaking import Speaking
 from broadcast_core.journal import Journal
 from broadcast_core.keys import EndpointKeys, read_secret, secret_bytes, signing_keys
-from broadcast_core.live import Live
-from broadcast_core.model import Channel, Endpoint
+from broadcast_core.model import Channel
 from broadcast_core.patterns import patterns
 from broadcast_core.recovery import next_epoch, recover
 from broadcast_core.registry import Change, Registry
+from broadcast_core.registry.current import CurrentRegistry
 from broadcast_core.registry import rows as registry_rows
 from broadcast_core.services import Services
 from broadcast_core.signing import LocalSigner
@@ -76,7 +78,10 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         live = await recover(store, current.registry, journal, clock)
 
         media = MediaStore(settings.media_dir)
-        voice = await stack.enter_async_context(Voice(settings.voice, media, _url(settings.media)))
+        media.sweep()
+        announcer = Announcer(settings.voice, media, _url(settings.media), language=settings.language)
+        speak = Speaking(await stack.enter_async_context(announcer), media)
+        tones = await asyncio.to_thread(store_tones, media, _url(settings.media))
         if settings.mqtt.embedded:
             broker = EmbeddedBroker(settings.mqtt.host, settings.mqtt.port, settings.data_dir)
             await stack.enter_async_context(broker)
@@ -87,7 +92,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             signer=signer,
             mac_of=keys.mac_of,
             zones=current,
-            tones=voice.tones,
+            tones=tones,
             epoch=epoch,
             clock=clock,
         )
@@ -117,7 +122,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             dispatch=dispatch,
             current=current.registry,
             patterns=patterns(settings.patterns_file),
-            speak=voice.speak,
+            speak=speak,
             clock=clock,
             registry_changed=registry_changed,
         )
@@ -134,35 +139,6 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         await _listen(stack, make_app(services, tokens), settings.api)
         dispatch.wake(Channel)
         yield services
-
-
-class CurrentRegistry:
-    """The registry as it is now; the speakers' driver asks it for memberships."""
-
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
-
-    def endpoint_of(self, endpoint_id: str) -> Endpoint | None:
-        return self.registry.endpoints.get(endpoint_id)
-
-    def path_of(self, endpoint_id: str) -> Mapping[str, int]:
-        endpoint = self.endpoint_of(endpoint_id)
-        if endpoint is None:
-            return {}
-        zones = (self.registry.zone(endpoint.zone), *self.registry.ancestors(endpoint.zone))
-        return {zone.code: zone.membership_version for zone in zones}
-
-    def speakers_in(self, zone: str) -> int:
-        return self.registry.count(zone, Channel.SPEAKER) if zone in self.registry.zones else 0
-
-    def speakers(self) -> list[str]:
-        return [endpoint.id for endpoint in self.registry.ordered(Channel.SPEAKER)]
-
-    def affected(self, change: Change) -> list[Endpoint]:
-        """Speakers that have to learn of a changed membership."""
-        if not change.raised and not change.zones:
-            return []
-        return list(self.registry.ordered(Channel.SPEAKER))
 
 
 async def _listen(stack: AsyncExitStack, app: web.Application, listener: Listener) -> None:

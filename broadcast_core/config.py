@@ -179,6 +179,8 @@ class Policy(Section):
     default_channels: tuple[Literal["speaker", "horn", "sms"], ...] = ("speaker", "sms")
     default_pattern: str | None = None  # horns sound only where an alert names a pattern, unless set here
     emergency_volume: int = Field(100, ge=0, le=255)
+    # Speakers within hearing of each other start together, and receipts of arrival come before those of the start.
+    start_lead: timedelta = timedelta(milliseconds=500)
 
 
 class Settings(BaseSettings):

@@ -14,7 +14,10 @@ class Driver(Protocol):
     Entering starts the driver's named tasks and does not wait for the field to be reachable; leaving ends them.
     """
 
-    channel: Channel
+    @property
+    def channel(self) -> Channel:
+        """The channel this driver serves."""
+        ...
 
     async def __aenter__(self) -> Self: ...
 

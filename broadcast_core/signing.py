@@ -76,6 +76,15 @@ class LocalSigner:
             for which, key in keys.items()
         }
 
+    def trusted(self, domain: Domain) -> tuple[TrustedKey, ...]:
+        """The public halves of a domain's keys, as devices are provisioned with them."""
+        return tuple(
+            TrustedKey(key_id=key_id_of(public), scope=scope, domain=domain, public=public)
+            for (scope, of_domain), (key, _header) in self._keys.items()
+            if of_domain is domain
+            for public in (key.public_key(),)
+        )
+
     async def sign(self, scope: KeyScope, domain: Domain, payload: bytes) -> bytes:
         key, header = self._keys[scope, domain]
         signing_input = header + b"." + b64url(payload)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -32,6 +33,7 @@ class Settler:
         self._clock = clock
         self._sent: list[Evidence] = []
         self.waiting = 0  # receipts not yet durable
+        self.durable: Counter[Progress] = Counter()  # receipts made durable since the start
 
     async def settle(self, receipts: Sequence[Receipt]) -> None:
         """Return when `receipts` are durable. What is live in memory has them at once."""
@@ -67,6 +69,7 @@ class Settler:
             while True:
                 try:
                     await self._store.write(lambda connection: outbox.settle(connection, evidence))
+                    self.durable.update(item.receipt.progress for item in evidence)
                     return
                 except StorageFailed as error:
                     log.error("receipts not yet durable", waiting=self.waiting, detail=error.detail)  # noqa: TRY400

@@ -17,6 +17,7 @@ from broadcast_core.model import (
     Channel,
     Content,
     Domain,
+    Level,
     ResumeRule,
     Sounded,
     Spoken,
@@ -27,7 +28,7 @@ from broadcast_core.model import (
 from broadcast_core.render import Words, render
 from drivers.sms_gateway.wire import parts_of
 
-Speak = Callable[[Sequence[Words], str | None], Awaitable[Spoken]]
+Speak = Callable[[Sequence[Words], Level, str | None], Awaitable[Spoken]]  # words, level, SHA-256 of a clip
 
 _MAX_ON_SLACK: Final = timedelta(seconds=5)
 
@@ -48,7 +49,7 @@ async def compose(alert: Alert, wishes: Wishes, standing: Standing, *, settings:
     contents: dict[Channel, Content] = {}
     notes: list[Sentence] = []
     if Channel.SPEAKER in wishes.channels:
-        spoken = await speak(words, wishes.clip)
+        spoken = await speak(words, standing.level, wishes.clip)
         contents[Channel.SPEAKER] = spoken
         if spoken.audio is None:
             notes.append(_("Speech failed, tone and text go out alone: {why}", why=spoken.note))
@@ -68,6 +69,7 @@ def starts_of(
     revision: int,
     domain: Domain,
     now: datetime,
+    starts_at: datetime,
     expires: datetime,
     approval: Approval,
 ) -> dict[Channel, Start]:
@@ -79,7 +81,7 @@ def starts_of(
             domain=domain,
             standing=composed.standing,
             issued_at=now,
-            starts_at=now,
+            starts_at=starts_at,
             expires=expires,
             content=content,
             approval=approval,

@@ -154,6 +154,7 @@ class Intake:
                 revision=decision.revision,
                 domain=Domain.LIVE,
                 now=now,
+                starts_at=now + self._settings.policy.start_lead,
                 expires=expires,
                 approval=approval,
             )

@@ -41,11 +41,14 @@ class _Waiting:
 
 
 class Store:
-    """The database. `async with Store(url)` migrates it, starts the writer and stops it again."""
+    """The database. `async with Store(url)` migrates it, starts the writer and stops it again.
 
-    def __init__(self, url: str) -> None:
+    A lock that another process holds is waited for `busy_timeout_s`; then the write is refused.
+    """
+
+    def __init__(self, url: str, *, busy_timeout_s: float = 10.0) -> None:
         self.url: Final[URL] = make_url(url)
-        self._engine: AsyncEngine = _engine(self.url)
+        self._engine: AsyncEngine = _engine(self.url, busy_timeout_s)
         self._queue: asyncio.Queue[_Waiting | None] = asyncio.Queue()
         self._writer: asyncio.Task[None] | None = None
         self.commits = 0
@@ -171,26 +174,27 @@ async def bulk(
     if not rows:
         return
     compiled = statement.compile(dialect=connection.dialect, column_keys=list(keys))  # type: ignore[attr-defined]
-    order: Sequence[str] = compiled.positiontup or list(keys)
-    if list(order) == list(keys):
-        parameters = list(rows)
-    else:
-        places = [list(keys).index(name) for name in order]
-        parameters = [tuple(row[i] for i in places) for row in rows]
+    names: Sequence[str] = compiled.positiontup or keys
+    if list(names) == list(keys):
+        parameters: list[tuple[object, ...]] = list(rows)
+    else:  # another order, a name twice, or a constant of the statement's own
+        place = {name: i for i, name in enumerate(keys)}
+        constants = compiled.params
+        parameters = [tuple(row[place[name]] if name in place else constants[name] for name in names) for row in rows]
     await connection.exec_driver_sql(str(compiled), parameters)
 
 
-def _engine(url: URL) -> AsyncEngine:
+def _engine(url: URL, busy_timeout_s: float) -> AsyncEngine:
     if url.get_backend_name() != "sqlite":
         return create_async_engine(url, pool_pre_ping=True)
-    engine = create_async_engine(url, connect_args={"timeout": 10.0})
+    engine = create_async_engine(url, connect_args={"timeout": busy_timeout_s})
 
     @event.listens_for(engine.sync_engine, "connect")
     def _pragmas(connection: Any, _record: object) -> None:
         # FULL: in WAL mode NORMAL does not sync on commit, and accepted must mean durable (P1).
         connection.isolation_level = None  # we say BEGIN ourselves
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

@@ -33,7 +33,9 @@ from broadcast_core.model import (
     Stop,
 )
 from broadcast_core.signing import KeyScope, Mac, Signer
-from drivers.ip_speaker.link import Access, Collector, Link, LinkDown
+from drivers.ip_speaker.access import Access
+from drivers.ip_speaker.collector import Collector
+from drivers.ip_speaker.link import Link, LinkDown
 from drivers.ip_speaker.membership import Zones, ZoneTopics
 from drivers.ip_speaker.roll_call import RollCall
 from drivers.ip_speaker.wire import Topics, Up, command
@@ -44,6 +46,7 @@ _BEACON_S: Final = 15.0
 _TARGETS_IN_A_MESSAGE: Final = 50  # endpoints that share one signature when each is told on its own topic
 _PUBLISHES_AT_ONCE: Final = 64
 _ORDERS_LIFETIME_S: Final = 30.0
+_SENT_DELAY_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ class IpSpeakerDriver:
             self._roll_call.take_status,
         )
         self._receipts = Collector(
-            access, topics.all_up(Up.RECEIPT), self._roll_call.take_receipt, f"{domain}-receipts"
+            access, f"{domain}-receipts", topics.all_up(Up.RECEIPT), self._roll_call.take_receipts
         )
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -129,7 +132,8 @@ class IpSpeakerDriver:
         others = [d for d in deliveries if not isinstance(d.order, Orders)]
         if others:
             await self._publish(self._commands, [await self._sign(group) for group in _groups(others)])
-            self._report_sent(others)
+            # Our own word, not an endpoint's: put together only when the first rush of receipts is over.
+            asyncio.get_running_loop().call_later(_SENT_DELAY_S, self._report_sent, others, self._clock.now())
         for delivery in orders:
             await self._publish(self._desk, [await self._sign_orders(delivery)])
 
@@ -209,8 +213,7 @@ class IpSpeakerDriver:
     def _stamp(self) -> command.Stamp:
         return command.Stamp(epoch=self._epoch, seq=next(self._sequence), iat=to_ms(self._clock.now()))
 
-    def _report_sent(self, deliveries: Sequence[Delivery]) -> None:
-        now = self._clock.now()
+    def _report_sent(self, deliveries: Sequence[Delivery], at: datetime) -> None:
         events: list[FieldEvent] = []
         for delivery in deliveries:
             order = delivery.order
@@ -219,7 +222,7 @@ class IpSpeakerDriver:
                 key = DeliveryKey(
                     alert_id=order.alert_id, revision=order.revision, kind=kind, endpoint_id=delivery.endpoint.id
                 )
-                events.append(Receipt(key=key, progress=Progress.SENT, at=now))
+                events.append(Receipt(key=key, progress=Progress.SENT, at=at))
         if events:
             self._events.put_nowait(Batch(channel=self.channel, events=events))
 

@@ -1,8 +1,6 @@
-"""The connections to the broker. Nothing above this file knows an MQTT client.
+"""A connection to the broker that comes back by itself, on aiomqtt: commands, hellos, orders.
 
-Two clients, for a measured reason (docs/decisions/0004): `Link` is aiomqtt, for commands, hellos and orders;
-`Collector` is gmqtt, for receipts alone, because it lets us acknowledge a receipt to the broker only after it is
-durable, and takes a quarter of the processor time for each.
+Receipts have a reader of their own (`collector`); docs/decisions/0004 has the figures.
 """
 
 from __future__ import annotations
@@ -12,19 +10,16 @@ import contextlib
 import logging
 import math
 import socket
-import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import aiomqtt
-import gmqtt
 import structlog
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from broadcast_core.config import Mqtt
+from drivers.ip_speaker.access import Access
 
 log = structlog.get_logger(__name__)
 
@@ -39,19 +34,6 @@ _NODELAY: Final = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 
 class LinkDown(Exception):
     """The broker cannot be reached, or did not acknowledge in time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Where the broker is and how to log in."""
-
-    settings: Mqtt
-    password: str | None
-
-    def tls(self) -> ssl.SSLContext | None:
-        if not self.settings.tls:
-            return None
-        return ssl.create_default_context(cafile=self.settings.ca_file)
 
 
 class Link:
@@ -141,61 +123,3 @@ class Link:
             finally:
                 self._client = None
                 self._up.clear()
-
-
-class Collector:
-    """The receipts' own connection. `take(topic, payload)` returns a future; the broker's copy is acknowledged
-    only when it is done, so what was not yet durable when we die comes again or is asked for."""
-
-    def __init__(
-        self, access: Access, topic: str, take: Callable[[str, bytes], asyncio.Future[None]], name: str
-    ) -> None:
-        self._access = access
-        self._topic = topic
-        self._take = take
-        self._name = name
-        self._up = asyncio.Event()
-
-    async def wait_up(self) -> None:
-        await self._up.wait()
-
-    async def run(self) -> None:
-        """Stay connected until cancelled."""
-        settings = self._access.settings
-        lost = asyncio.Event()
-        while True:
-            lost.clear()
-            client = self._client(lost)
-            try:
-                async with asyncio.timeout(_PUBLISH_TIMEOUT_S):
-                    await client.connect(
-                        settings.host, settings.port, ssl=self._access.tls() or False, keepalive=15, version=5
-                    )
-                await lost.wait()
-            except (OSError, TimeoutError, gmqtt.mqtt.handler.MQTTConnectError):
-                pass  # the links have said it already
-            finally:
-                self._up.clear()
-                with contextlib.suppress(OSError, ConnectionError):
-                    await client.disconnect()
-            await asyncio.sleep(_RECONNECT_S)
-
-    def _client(self, lost: asyncio.Event) -> gmqtt.Client:
-        client = gmqtt.Client(f"tocsin-{self._name}", clean_session=True, optimistic_acknowledgement=False)
-        if self._access.settings.username is not None:
-            client.set_auth_credentials(self._access.settings.username, self._access.password)
-        client.set_config({"reconnect_retries": 0})  # we reconnect, with a fresh session
-
-        def on_connect(connected: gmqtt.Client, *_: Any) -> None:
-            connected.subscribe(self._topic, qos=1, retain_handling_options=2)
-
-        async def on_message(_client: Any, topic: str, payload: bytes, _qos: int, properties: dict[str, Any]) -> int:
-            if not properties.get("retain"):
-                await self._take(topic, payload)
-            return 0
-
-        client.on_connect = on_connect
-        client.on_subscribe = lambda *_: self._up.set()
-        client.on_disconnect = lambda *_: lost.set()
-        client.on_message = on_message
-        return client

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,21 +48,15 @@ class RollCall:
         self._clock = clock
         self._silent_after_s = silent_after_s
         self._heard: dict[str, _Heard] = {}
-        self._gathering: list[tuple[Receipt, asyncio.Future[None]]] = []
         self.refused = 0  # messages that no known endpoint's key had sealed, or that made no sense
 
-    def take_receipt(self, topic: str, payload: bytes) -> asyncio.Future[None]:
-        """A message on a receipt topic. The future is done when it is durable, or at once when it is refused."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        receipt = self._receipt(topic, payload)
-        if receipt is None:
-            done.set_result(None)
-            return done
-        if not self._gathering:
-            # Everything that came in the same read becomes one batch, and so one commit.
-            asyncio.get_running_loop().call_soon(self._hand_over)
-        self._gathering.append((receipt, done))
-        return done
+    def take_receipts(self, messages: Sequence[tuple[str, bytes]], settled: Callable[[], None]) -> None:
+        """What came on receipt topics in one read: one batch, and so one commit."""
+        receipts = [r for topic, payload in messages if (r := self._receipt(topic, payload)) is not None]
+        if receipts:
+            self._events.put_nowait(Batch(channel=Channel.SPEAKER, events=receipts, settled=settled))
+        else:
+            settled()
 
     def take_status(self, topic: str, payload: bytes) -> None:
         """A message on a hello or alive topic."""
@@ -101,17 +95,6 @@ class RollCall:
         except MalformedMessage as error:
             self._refuse(endpoint_id, str(error))
         return None
-
-    def _hand_over(self) -> None:
-        gathered, self._gathering = self._gathering, []
-
-        def settled() -> None:
-            for _, done in gathered:
-                if not done.done():
-                    done.set_result(None)
-
-        batch = Batch(channel=Channel.SPEAKER, events=[r for r, _ in gathered], settled=settled)
-        self._events.put_nowait(batch)
 
     def _hello(self, endpoint_id: str, said: HelloReport) -> None:
         heard = self._heard.get(endpoint_id)

@@ -1,0 +1,78 @@
+"""The attention tones and the end chime, made from notes: the same bytes everywhere, so speakers can hold them.
+
+Single notes that rise, one after the other. They are none of the signals that carry a meaning of their own or that
+the law reserves: not the EAS and WEA attention signal (853 and 960 Hz at the same time) nor EAS data bursts, not the
+Canadian alternating tone, not the evacuation rhythm of ISO 8201 (three equal pulses and a pause), not the glide of a
+siren. The notes lie between 500 and 1,000 Hz, their overtones below 2,700 Hz, which horn loudspeakers carry well.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Final
+
+from broadcast_core.audio.pcm import Pcm
+
+RATE: Final = 22050
+LUFS: Final = -16.0  # of every tone, within 0.5
+END: Final = "end-1"
+
+_D5, _FS5, _A5 = 587.33, 739.99, 880.0
+_PARTIALS: Final = ((1, 1.0), (2, 0.35), (3, 0.15))  # (multiple of the note, share)
+_ATTACK_S, _RELEASE_S = 0.012, 0.040  # long enough not to click
+_PEAK: Final = 0.36  # gives LUFS; the tests measure it
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    hertz: float
+    seconds: float
+    rest: float = 0.0  # silence after it
+
+
+_RISE: Final = (Note(_D5, 0.16, 0.02), Note(_FS5, 0.16, 0.02), Note(_A5, 0.44, 0.20))
+_SLOW: Final = (Note(_D5, 0.28, 0.04), Note(_FS5, 0.28, 0.04), Note(_A5, 0.70, 0.30))
+_SCORES: Final[Mapping[str, tuple[Note, ...]]] = {
+    "attention-1": _RISE * 4,
+    "attention-2": _RISE * 3,
+    "attention-3": _SLOW * 2,
+    "attention-4": _SLOW,
+    END: (Note(_A5, 0.35, 0.05), Note(_D5, 0.80, 0.20)),
+}
+
+
+def tones() -> Mapping[str, Pcm]:
+    """Every tone by name: what each speaker holds in its own store."""
+    return MappingProxyType({name: tone(name) for name in _SCORES})
+
+
+@cache
+def tone(name: str) -> Pcm:
+    """The tone of that name. Raises KeyError."""
+    return Pcm(rate=RATE, samples=b"".join(_played(note) for note in _SCORES[name]))
+
+
+@cache
+def _played(note: Note) -> bytes:
+    sounding = round(note.seconds * RATE)
+    scale = 32767 * _PEAK / sum(share for _multiple, share in _PARTIALS)
+    samples = array("h", (round(scale * _shape(i, sounding) * _wave(note.hertz, i)) for i in range(sounding)))
+    if array("h", [1]).tobytes()[0] == 0:  # a big-endian machine
+        samples.byteswap()
+    return samples.tobytes() + Pcm.of_silence(note.rest, RATE).samples
+
+
+def _wave(hertz: float, index: int) -> float:
+    phase = 2 * math.pi * hertz * index / RATE
+    return sum(share * math.sin(multiple * phase) for multiple, share in _PARTIALS)
+
+
+def _shape(index: int, sounding: int) -> float:
+    """Rise and fall of a note as half a cosine."""
+    edge = min(index / (_ATTACK_S * RATE), (sounding - index) / (_RELEASE_S * RATE))
+    return 1.0 if edge >= 1 else 0.5 - 0.5 * math.cos(math.pi * edge)

@@ -1,0 +1,176 @@
+"""Our whole path: accepted, signed, published, answered, every receipt durable with synchronous=FULL."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+
+from broadcast_core.clock import SystemClock
+from broadcast_core.config import Mqtt, Policy, Settings, Sms
+from broadcast_core.dispatch import Dispatch
+from broadcast_core.intake import Intake
+from broadcast_core.journal import Journal
+from broadcast_core.keys import EndpointKeys, signing_keys, write_secret
+from broadcast_core.live import Live
+from broadcast_core.model import (
+    Alert,
+    Category,
+    Certainty,
+    Info,
+    Level,
+    MsgType,
+    Progress,
+    Scope,
+    Severity,
+    Spoken,
+    Status,
+    Urgency,
+)
+from broadcast_core.patterns import patterns
+from broadcast_core.plan import parse_area
+from broadcast_core.provision import provision_file
+from broadcast_core.recovery import next_epoch
+from broadcast_core.registry.current import CurrentRegistry
+from broadcast_core.registry.dataset import generate
+from broadcast_core.render import Words
+from broadcast_core.signing import LocalSigner
+from broadcast_core.stop import ExpressLane
+from broadcast_core.store import Store
+from drivers.ip_speaker.driver import IpSpeakerDriver
+
+_POLL_S = 0.001
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """Seconds, each from when the alert was accepted (its commit done)."""
+
+    submitted_to_accepted: float
+    accepted_to_last_received: float  # the last receipt known
+    accepted_to_last_durable: float  # and committed
+    stop_to_last_silent: float
+
+
+class OurPath:
+    """The core's own parts, wired as in `app`, on a broker that is already there."""
+
+    def __init__(self, intake: Intake, express: ExpressLane, live: Live, dispatch: Dispatch, speakers: int) -> None:
+        self._intake = intake
+        self._express = express
+        self._live = live
+        self._dispatch = dispatch
+        self._speakers = speakers
+        self._numbers = count()
+
+    async def once(self) -> Run:
+        alert = self._alert()
+        area = parse_area("district", self._intake.registry.root.code)
+        durable_before = self._dispatch.settler.durable[Progress.RECEIVED]
+        submitted = time.perf_counter()
+        accepted = await self._intake.submit(alert, actor="bench", area=area)
+        start = time.perf_counter()
+        live = self._live.get(accepted.alert_id, accepted.revision)
+        assert live is not None
+        while sum(n for (_, _, p), n in live.tally.items() if p >= Progress.RECEIVED) < self._speakers:
+            await asyncio.sleep(_POLL_S)
+        received = time.perf_counter()
+        while self._dispatch.settler.durable[Progress.RECEIVED] - durable_before < self._speakers:
+            await asyncio.sleep(_POLL_S)
+        durable = time.perf_counter()
+        await self._express.stop(accepted.alert_id, actor="bench")
+        while not live.complete:
+            await asyncio.sleep(_POLL_S)
+        silent = time.perf_counter()
+        await self._express.drain()
+        self._live.forget(live)
+        return Run(
+            submitted_to_accepted=start - submitted,
+            accepted_to_last_received=received - start,
+            accepted_to_last_durable=durable - start,
+            stop_to_last_silent=silent - durable,
+        )
+
+    def _alert(self) -> Alert:
+        now = SystemClock().now().replace(microsecond=0)
+        info = Info(
+            category=(Category.MET,),
+            event="Bench",
+            urgency=Urgency.IMMEDIATE,
+            severity=Severity.EXTREME,
+            certainty=Certainty.OBSERVED,
+            headline="This is a measurement on simulated speakers.",
+            expires=now + timedelta(minutes=5),
+        )
+        return Alert(
+            identifier=f"bench-{next(self._numbers)}",
+            sender="bench@tocsin.invalid",
+            sent=now,
+            status=Status.ACTUAL,
+            msg_type=MsgType.ALERT,
+            scope=Scope.PUBLIC,
+            infos=(info,),
+        )
+
+
+@asynccontextmanager
+async def our_path(directory: Path, port: int, speakers: int) -> AsyncIterator[tuple[OurPath, Path]]:
+    """The core, and the provision file for its fleet."""
+    settings = Settings(
+        data_dir=directory,
+        mqtt=Mqtt(embedded=False, port=port, heartbeat_s=20),
+        sms=Sms(enabled=False),
+        policy=Policy(default_channels=("speaker",)),
+    )
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(Store(settings.database_url))
+        signer = LocalSigner(signing_keys(settings.secrets_dir))
+        registry = CurrentRegistry(generate(speakers=speakers, horns=0, recipients=0))
+        keys = await EndpointKeys.load(store)
+        await keys.provide(store, registry.speakers(), clock.now())
+        live = Live()
+        driver = IpSpeakerDriver(
+            settings.mqtt,
+            password=None,
+            signer=signer,
+            mac_of=keys.mac_of,
+            zones=registry,
+            tones={},
+            epoch=await next_epoch(store, clock),
+            clock=clock,
+        )
+        await stack.enter_async_context(driver)
+        dispatch = Dispatch([driver], store=store, live=live, endpoint_of=registry.endpoint_of, clock=clock)
+        await stack.enter_async_context(dispatch)
+        await driver.ready()
+        journal = Journal(directory / "stops.journal")
+        express = ExpressLane(live=live, dispatch=dispatch, store=store, journal=journal, clock=clock)
+        intake = Intake(
+            settings=settings,
+            store=store,
+            live=live,
+            dispatch=dispatch,
+            current=registry.registry,
+            patterns=patterns(),
+            speak=_tone_only,
+            clock=clock,
+            registry_changed=_unchanged,
+        )
+        file = directory / "provision.json"
+        write_secret(file, provision_file(settings.mqtt, signer, keys, registry.speakers()))
+        yield OurPath(intake, express, live, dispatch, speakers), file
+
+
+async def _tone_only(words: Sequence[Words], level: Level, clip: str | None) -> Spoken:
+    """The voice is measured by itself; here the fan-out is."""
+    return Spoken(tone="attention-1", audio=None, text=tuple((w.language, w.text) for w in words))
+
+
+async def _unchanged(*_: object) -> None:
+    """The registry stays as it is."""

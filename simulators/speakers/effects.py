@@ -1,0 +1,58 @@
+"""What a speaker wants done to the world outside it. The device returns these; its station carries them out.
+
+msgspec structs, because 1,099 speakers make a few of them each within the milliseconds of a fan-out.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from drivers.ip_speaker.wire import Up
+from drivers.ip_speaker.wire.command import Audio
+from drivers.ip_speaker.wire.report import Report
+
+
+class Say(Struct, frozen=True):
+    """Seal and publish a report."""
+
+    to: Up
+    report: Report
+
+
+class Subscribe(Struct, frozen=True):
+    """Subscribe to topics; the device waits for `subscribed`."""
+
+    topics: tuple[str, ...]
+
+
+class Unsubscribe(Struct, frozen=True):
+    topics: tuple[str, ...]
+
+
+class Fetch(Struct, frozen=True):
+    """Fetch audio after `delay_ms` and answer with `fetched(audio.sha256, …)`."""
+
+    audio: Audio
+    delay_ms: int
+
+
+class SoundBegan(Struct, frozen=True):
+    """From `at` (device's monotonic ms) the loudspeaker plays `what` (tone, audio) from `position_ms` on."""
+
+    at: int
+    alert: str
+    rev: int
+    what: str
+    sha256: str  # "" is the built-in tone
+    position_ms: int
+    volume: int
+
+
+class SoundEnded(Struct, frozen=True):
+    """At `at` what began last fell silent; `why` is complete, interrupted, stopped or failed."""
+
+    at: int
+    why: str
+
+
+Effect = Say | Subscribe | Unsubscribe | Fetch | SoundBegan | SoundEnded
