@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from broadcast_core.audio.listener import MediaListener
 from broadcast_core.audio.media import MediaStore
 from broadcast_core.audio.shelf import store_tones
 from broadcast_core.audio.voice import Announcer
@@ -79,6 +80,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
 
         media = MediaStore(settings.media_dir)
         media.sweep()
+        await stack.enter_async_context(MediaListener(settings.media, settings.media_dir))
         announcer = Announcer(settings.voice, media, _url(settings.media), language=settings.language)
         speak = Speaking(await stack.enter_async_context(announcer), media)
         tones = await asyncio.to_thread(store_tones, media, _url(settings.media))

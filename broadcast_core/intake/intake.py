@@ -15,11 +15,12 @@ from broadcast_core import audit, lifecycle
 from broadcast_core.clock import Clock
 from broadcast_core.config import Settings
 from broadcast_core.dispatch import Dispatch
+from broadcast_core.errors import AlertRejected, RejectReason
 from broadcast_core.intake import ledger, memory
 from broadcast_core.intake.compose import Composed, Speak, compose, starts_of
 from broadcast_core.intake.ledger import Entry
 from broadcast_core.intake.wishes import wishes_of
-from broadcast_core.lifecycle import Await, Begin, Decision, End, Ends, Known, Revise, Suppress
+from broadcast_core.lifecycle import Await, Begin, Decision, End, Ends, Known, Revise, Suppress, SuppressCause
 from broadcast_core.live import Live
 from broadcast_core.model import (
     Alert,
@@ -29,7 +30,6 @@ from broadcast_core.model import (
     Delivery,
     Domain,
     Endpoint,
-    MsgType,
     Plan,
     Reference,
     SirenPattern,
@@ -88,11 +88,11 @@ class Intake:
         repeated = await self._answered_before(alert, actor, idempotency)
         if repeated is not None:
             return repeated
-        await self._decide(alert)  # refuses what may not go out, before any work is done for it
+        first, _ = await self._decide(alert)  # refuses what may not go out, before any work is done for it
         composed: Composed | None = None
         targets: tuple[Endpoint, ...] = ()
         expression: Expression | None = None
-        if alert.msg_type is not MsgType.CANCEL:
+        if isinstance(first, (Begin, Revise)):
             wishes = wishes_of(alert, self._settings.policy, self._patterns)
             expression = expression_of(alert)
             targets = resolve(expression, self.registry, wishes.channels)
@@ -104,6 +104,8 @@ class Intake:
             if repeated is not None:
                 return repeated
             decision, known = await self._decide(alert)
+            if isinstance(decision, (Begin, Revise)) and composed is None:
+                raise AlertRejected(RejectReason.BUSY, _("What it refers to has just changed: send it again."))
             entry = self._entry(alert, actor, decision, known, composed, targets, expression, idempotency)
             await self._store.write(lambda connection: ledger.enter(connection, entry))
             self._hand_over(entry)
@@ -189,7 +191,10 @@ class Intake:
     def _stops(self, alert: Alert, actor: str, decision: Decision, plan: Plan | None) -> list[tuple[Stop, Plan]]:
         """What the message ends, and whom to tell."""
         ends: Ends = () if isinstance(decision, (Begin, Await)) else decision.ends
-        cause = "cancel" if isinstance(decision, (End, Suppress)) else "superseded"
+        taken_back = isinstance(decision, End) or (
+            isinstance(decision, Suppress) and decision.cause is SuppressCause.CANCELLED
+        )
+        cause = "cancel" if taken_back else "superseded"
         stops = [self._stop(alert_id, revision, actor, cause, ()) for alert_id, revision in ends]
         if isinstance(decision, Revise) and plan is not None:
             # A speaker or horn that gets the new revision replaces the old one by itself; everyone else is told.

@@ -31,7 +31,9 @@ async def recall(
         )
         for row in rows
     }
-    taken_back = (await connection.execute(select(cancelled).where(_any_of(cancelled, named)))).all()
+    # Also of those that are not named: a Cancel of any member of a chain may have come before it.
+    members = dict.fromkeys((*named, *known))
+    taken_back = (await connection.execute(select(cancelled).where(_any_of(cancelled, members)))).all()
     return known, {_reference(row): from_ms(row.cancel_sent) for row in taken_back}
 
 
@@ -53,7 +55,9 @@ async def remember(connection: AsyncConnection, lesson: Lesson) -> None:
         statement = module.insert(cancelled).values(**_key(reference), cancel_sent=to_ms(at))
         await connection.execute(
             statement.on_conflict_do_update(
-                index_elements=["sender", "identifier", "sent"], set_={"cancel_sent": to_ms(at)}
+                index_elements=["sender", "identifier", "sent"],
+                set_={"cancel_sent": statement.excluded.cancel_sent},
+                where=cancelled.c.cancel_sent < statement.excluded.cancel_sent,  # the later Cancel counts
             )
         )
 

@@ -20,6 +20,7 @@ from broadcast_core.registry.sheet import Record, Sheet, check_size, refusal, sh
 from broadcast_core.registry.snapshot import Registry
 
 _LONGEST_LINE: Final = 64 * 1024
+_MOST_LINES: Final = 1_048_576  # a spreadsheet has no more; most of them may be empty
 _DELIMITERS: Final = ",;\t"
 # A spreadsheet runs a cell that begins with one of these as a formula; an apostrophe before it makes it text. The
 # apostrophe is among them so that taking one off again always gives back what was there.
@@ -71,6 +72,9 @@ def _lines(data: bytes) -> Iterator[str]:
             except UnicodeDecodeError:
                 sentence = _("The file is not UTF-8. In a spreadsheet, save it as 'CSV UTF-8'.")
                 raise refusal(RejectReason.MALFORMED, sentence, line=_line_not_utf8(data)) from None
+            if number > _MOST_LINES:
+                sentence = _("The file has more than {most} lines.", most=_MOST_LINES)
+                raise refusal(RejectReason.TOO_LARGE, sentence, line=number)
             if len(line) > _LONGEST_LINE:
                 sentence = _("A line has more than {most} characters.", most=_LONGEST_LINE)
                 raise refusal(RejectReason.TOO_LARGE, sentence, line=number)
@@ -113,6 +117,8 @@ def _check_columns(columns: Sequence[str]) -> None:
 
 def _records(lines: Iterable[str], delimiter: str, columns: Sequence[str]) -> Iterator[Record | RowError]:
     for number, line in enumerate(lines, start=2):
+        if line.isspace():
+            continue
         cells = _split(line, delimiter)
         if cells is None:
             sentence = _("The quotes do not close on this line; a cell may hold no line break.")

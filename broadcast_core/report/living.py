@@ -8,7 +8,7 @@ from datetime import datetime
 
 from broadcast_core.live import LiveAlert
 from broadcast_core.model import Channel, DeliveryKind
-from broadcast_core.report.shape import STATE_OF, State
+from broadcast_core.report.shape import STATE_OF, Report, State
 from broadcast_core.report.tally import states_of
 
 
@@ -41,6 +41,23 @@ def live_counts(live: Iterable[LiveAlert]) -> list[LiveCount]:
         )
         for alert in live
     ]
+
+
+def settled_counts(found: Report) -> tuple[LiveCount, ...]:
+    """The numbers of an alert that is no longer live, in the same form, oldest revision first."""
+    return tuple(
+        LiveCount(
+            alert_id=found.alert_id,
+            revision=revision.revision,
+            accepted_at=revision.accepted_at,
+            expires=revision.expires,
+            ended=revision.ended is not None,
+            complete=found.complete,
+            channels={channel: count.states for channel, count in revision.channels.items()},
+            stops={},
+        )
+        for revision in reversed(found.revisions)
+    )
 
 
 def _states(alert: LiveAlert, wanted: DeliveryKind) -> dict[Channel, dict[State, int]]:

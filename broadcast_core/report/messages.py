@@ -11,11 +11,14 @@ import msgspec
 from sqlalchemy import RowMapping, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadcast_core import cap
 from broadcast_core.clock import from_ms
+from broadcast_core.errors import NotFound
 from broadcast_core.i18n import Sentence
-from broadcast_core.model import MsgType
+from broadcast_core.model import Alert, MsgType
 from broadcast_core.plan import Expression, format_area
 from broadcast_core.report.shape import Ended, Filed, Moment
+from broadcast_core.store import Store
 from broadcast_core.store.schema import alert as alert_table
 from broadcast_core.store.schema import audit as audit_table
 from broadcast_core.store.schema import filed as filed_table
@@ -41,6 +44,25 @@ class Message:
     approved_by: tuple[str, ...]
     notes: tuple[Sentence, ...]
     ended: Ended | None
+
+
+async def message(store: Store, alert_id: str, revision: int | None = None) -> Alert:
+    """The message of a revision, or the newest: of what went out, or else of what was only filed.
+
+    Raises NotFound, StorageFailed.
+    """
+    a, f = alert_table.c, filed_table.c
+    went_out = select(a.cap).where(a.alert_id == alert_id).order_by(a.revision.desc()).limit(1)
+    filed = select(f.cap).where(f.alert_id == alert_id).order_by(f.filed_at.desc()).limit(1)
+    async with store.read() as connection:
+        if revision is not None:
+            went_out = went_out.where(a.revision == revision)
+        found = (await connection.execute(went_out)).scalar()
+        if found is None and revision is None:
+            found = (await connection.execute(filed)).scalar()
+    if found is None:
+        raise NotFound("alert", alert_id if revision is None else f"{alert_id} revision {revision}")
+    return cap.parse_json(found.encode())
 
 
 async def read_messages(connection: AsyncConnection, alert_id: str) -> list[Message]:

@@ -42,6 +42,13 @@ STATE_OF: Final[Mapping[Progress, State]] = {
     **{Progress[state.name]: state for state in State},
     Progress.HEARD: State.FINISHED,
 }
+
+
+def state_of(progress: Progress) -> State:
+    """Where a delivery of this progress stands."""
+    return STATE_OF[progress]
+
+
 # A phone says only that the gateway took the message, that the centre did, and that it was delivered.
 RUNGS: Final[Mapping[Channel, tuple[Rung, ...]]] = {
     Channel.SPEAKER: tuple(Rung),

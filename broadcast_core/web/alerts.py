@@ -13,17 +13,18 @@ import structlog
 from aiohttp import hdrs, web
 
 from broadcast_core import cap
-from broadcast_core.errors import Rejected, RejectReason
+from broadcast_core.errors import Rejected, RejectReason, StorageFailed
 from broadcast_core.i18n import Sentence, _
 from broadcast_core.model import Alert, Channel, DeliveryKind, MsgType
 from broadcast_core.plan import Expression, parse_areas
 from broadcast_core.report import Page, Report, Row, State, Summary, Wanted, deliveries, message, report, summaries
-from broadcast_core.services import Accepted, Idempotency, Services, Stopped
+from broadcast_core.services import Accepted, Idempotency, Stopped
 from broadcast_core.tokens import TokenScope
-from broadcast_core.web.kit import METRICS, SERVICES, actor_of, json_response
+from broadcast_core.web.kit import SERVICES, actor_of, json_response
+from broadcast_core.web.metrics import METRICS
 from broadcast_core.web.problem import BadRequest, language_for
 from broadcast_core.web.reading import SMALL_BODY, parse_json, read_body
-from broadcast_core.web.route import PREFIX, QUERY, Answer, Body, Route
+from broadcast_core.web.route import PREFIX, Answer, Body, NoQuery, Route
 
 log = structlog.get_logger(__name__)
 
@@ -107,29 +108,220 @@ class AlertBody(msgspec.Struct, frozen=True, kw_only=True):
     message: dict[str, Any]
 
 
-async def submit_alert(request: web.Request) -> web.Response:
-    services, metrics = request.app[SERVICES], request.app[METRICS]
+async def submit_alert(request: web.Request, query: SubmitQuery) -> web.Response:
+    metrics = request.app[METRICS]
     try:
-        accepted = await _submit(request, services)
+        accepted, notes = await _submit(request, query)
     except Rejected as refusal:
-        metrics.rejected(refusal.reason)
+        metrics.refused(refusal.reason)
+        raise
+    except StorageFailed:
+        metrics.refused(RejectReason.STORAGE_FAILED)
         raise
     if not accepted.repeated:
         metrics.accepted(accepted.msg_type)
     status = HTTPStatus.OK if accepted.repeated else HTTPStatus.CREATED
     where = {hdrs.LOCATION: f"{PREFIX}/alerts/{accepted.alert_id}"}
-    return json_response(_accepted_body(accepted, language_for(request)), status, where)
+    said = tuple(sentence.say(language_for(request)) for sentence in (*notes, *accepted.notes))
+    return json_response(_accepted_body(accepted, said), status, where)
 
 
-async def list_alerts(request: web.Request) -> web.Response:
-    query = msgspec.convert(request[QUERY], ListQuery, from_attributes=True)
+async def list_alerts(request: web.Request, query: ListQuery) -> web.Response:
     return json_response(await summaries(request.app[SERVICES].store, limit=query.limit, before=query.before))
 
 
-async def show_alert(request: web.Request) -> web.Response:
+async def show_alert(request: web.Request, _query: NoQuery) -> web.Response:
     services, alert_id = request.app[SERVICES], request.match_info["alert_id"]
-    found = await report(
-        services.store, alert_id, services.registry(), language=language_for(request), rows=False
-    )
+    found = await report(services.store, alert_id, services.registry(), language=language_for(request), rows=False)
     newest = await message(services.store, alert_id)
     return json_response(AlertBody(report=found, message=cap.to_builtins(newest)))
+
+
+async def show_cap(request: web.Request, query: RevisionQuery) -> web.Response:
+    found = await message(request.app[SERVICES].store, request.match_info["alert_id"], query.revision)
+    return web.Response(body=cap.encode_xml(found), content_type=XML_MEDIA[0])
+
+
+async def list_deliveries(request: web.Request, query: DeliveriesQuery) -> web.Response:
+    services = request.app[SERVICES]
+    wanted = Wanted(
+        revision=query.revision, kind=query.kind, channel=query.channel, state=query.state, zone=query.zone
+    )
+    page = await deliveries(
+        services.store,
+        request.match_info["alert_id"],
+        services.registry(),
+        wanted,
+        limit=query.limit,
+        after=query.after,
+    )
+    return json_response(page)
+
+
+async def stop_alert(request: web.Request, _query: NoQuery) -> web.Response:
+    """Everything here is in memory; nothing about the request's body can hold the stop back."""
+    reason, note = await _reason_for(request)
+    stopped = await request.app[SERVICES].express.stop(
+        request.match_info["alert_id"], actor=actor_of(request), reason=reason
+    )
+    return json_response(_stopped_body(stopped, None if note is None else note.say(language_for(request))))
+
+
+async def _submit(request: web.Request, query: SubmitQuery) -> tuple[Accepted, tuple[Sentence, ...]]:
+    """The answer of the intake, and what a person should know about the reading."""
+    services = request.app[SERVICES]
+    media = request.content_type
+    if media not in (*XML_MEDIA, JSON_MEDIA):
+        known = ", ".join((*XML_MEDIA, JSON_MEDIA))
+        sentence = _("Send the alert as one of: {known}.", known=known)
+        raise BadRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, sentence)
+    key = _idempotency_key(request)
+    body = await read_body(request, cap.LARGEST_MESSAGE)
+    parsed = cap.Parsed(alert=cap.parse_json(body)) if media == JSON_MEDIA else cap.parse_xml(body)
+    idempotency = None if key is None else Idempotency(key=key, fingerprint=_fingerprint(media, body, query.area))
+    area: Expression | None = None
+    if query.area:
+        area = parse_areas(query.area, services.registry().root.code)
+    accepted = await services.intake.submit(parsed.alert, actor=actor_of(request), area=area, idempotency=idempotency)
+    return accepted, parsed.notes
+
+
+def _idempotency_key(request: web.Request) -> str | None:
+    keys = request.headers.getall(IDEMPOTENCY_KEY, [])
+    if not keys:
+        return None
+    key = keys[0]
+    if len(keys) > 1 or not 0 < len(key) <= _LONGEST_KEY or not key.isascii() or not key.isprintable():
+        sentence = _("Send one Idempotency-Key of at most {most} printable ASCII characters.", most=_LONGEST_KEY)
+        raise Rejected(RejectReason.INVALID_VALUE, sentence, IDEMPOTENCY_KEY)
+    return key
+
+
+def _fingerprint(media: str, body: bytes, areas: tuple[str, ...]) -> str:
+    """SHA-256 over what was asked; lengths keep the parts apart."""
+    parts = (b"json" if media == JSON_MEDIA else b"xml", body, *(area.encode() for area in areas))
+    digest = sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+async def _reason_for(request: web.Request) -> tuple[str, Sentence | None]:
+    """Why it is stopped, as far as the request says so in time and in a readable form."""
+    if not request.can_read_body:
+        return "", None
+    try:
+        body = await read_body(request, SMALL_BODY, seconds=_REASON_S)
+        return (parse_json(body, StopBody).reason if body else ""), None
+    except (Rejected, BadRequest) as unreadable:
+        log.warning("a stop without its reason", detail=str(unreadable.sentence))
+        return "", unreadable.sentence
+
+
+def _accepted_body(accepted: Accepted, notes: tuple[str, ...]) -> AcceptedBody:
+    return AcceptedBody(
+        alert_id=accepted.alert_id,
+        revision=accepted.revision,
+        msg_type=accepted.msg_type,
+        accepted_at=accepted.accepted_at,
+        targets=dict(accepted.targets),
+        simulated=accepted.simulated,
+        unreachable=accepted.unreachable,
+        notes=notes,
+        ended=accepted.ended,
+        repeated=accepted.repeated,
+    )
+
+
+def _stopped_body(stopped: Stopped, note: str | None) -> StoppedBody:
+    return StoppedBody(
+        alert_id=stopped.alert_id,
+        revision=stopped.revision,
+        acted_at=stopped.acted_at,
+        endpoints=dict(stopped.endpoints),
+        taken=dict(stopped.taken),
+        journaled=stopped.journaled,
+        note=note,
+    )
+
+
+_ALERT: Final = f"{PREFIX}/alerts/{{alert_id}}"
+
+ROUTES: Final[tuple[Route[Any], ...]] = (
+    Route(
+        method="POST",
+        path=f"{PREFIX}/alerts",
+        query=SubmitQuery,
+        handle=submit_alert,
+        access=TokenScope.ALERT_SEND,
+        summary="Submit a CAP 1.2 message. A 2xx is answered only when it is durable.",
+        headers={
+            IDEMPOTENCY_KEY: "your own name for this request, at most 255 characters: the same again gives the same "
+            "answer, never a second alert"
+        },
+        body=Body(media=(*XML_MEDIA, JSON_MEDIA)),
+        answers={
+            HTTPStatus.CREATED: Answer(says="accepted", body=AcceptedBody, headers={hdrs.LOCATION: "the alert"}),
+            HTTPStatus.OK: Answer(says="accepted before", body=AcceptedBody, headers={hdrs.LOCATION: "the alert"}),
+        },
+        refusals=(
+            HTTPStatus.BAD_REQUEST,
+            HTTPStatus.REQUEST_TIMEOUT,
+            HTTPStatus.CONFLICT,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        ),
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/alerts",
+        query=ListQuery,
+        handle=list_alerts,
+        access=TokenScope.READ,
+        summary="Alerts by when they were first accepted, newest first.",
+        answers={HTTPStatus.OK: Answer(says="a page of alerts", body=Page[Summary])},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Route(
+        method="GET",
+        path=_ALERT,
+        query=NoQuery,
+        handle=show_alert,
+        access=TokenScope.READ,
+        summary="An alert: its numbers, its timeline, and its newest message.",
+        answers={HTTPStatus.OK: Answer(says="the alert", body=AlertBody)},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Route(
+        method="GET",
+        path=f"{_ALERT}/cap",
+        query=RevisionQuery,
+        handle=show_cap,
+        access=TokenScope.READ,
+        summary="A revision's message as CAP 1.2 XML.",
+        answers={HTTPStatus.OK: Answer(says="the message", media=(XML_MEDIA[0],))},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Route(
+        method="GET",
+        path=f"{_ALERT}/deliveries",
+        query=DeliveriesQuery,
+        handle=list_deliveries,
+        access=TokenScope.READ,
+        summary="The evidence endpoint by endpoint, by endpoint id.",
+        answers={HTTPStatus.OK: Answer(says="a page of deliveries", body=Page[Row])},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Route(
+        method="POST",
+        path=f"{_ALERT}/stop",
+        query=NoQuery,
+        handle=stop_alert,
+        access=TokenScope.ALERT_STOP,
+        summary="End an alert everywhere, now. Waits for nothing, not for the database either; never rate limited.",
+        body=Body(media=(JSON_MEDIA,), kind=StopBody, required=False),
+        answers={HTTPStatus.OK: Answer(says="the stop has been sent", body=StoppedBody)},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+)

@@ -37,7 +37,9 @@ _HEADERS: Final = {
 }
 
 
-def json_response(body: Any, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> web.Response:
+def json_response(
+    body: Any, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+) -> web.Response:
     """Our types as JSON."""
     data = msgspec.json.encode(body)
     return web.Response(body=data, status=status, content_type="application/json", headers=headers)
@@ -57,7 +59,9 @@ class Gatekeeper:
             await self._slow_down()
             raise Rejected(
                 RejectReason.UNAUTHENTICATED,
-                _("Send a valid token: Authorization: Bearer tcs_…. The first one lies in data_dir/secrets/api-token."),
+                _(
+                    "Send a valid token: Authorization: Bearer tcs_…. The first one lies in data_dir/secrets/api-token."
+                ),
                 hdrs.AUTHORIZATION,
             )
         if (guard := request.app[CONNECTIONS].guard_of(request)) is not None:
@@ -109,7 +113,9 @@ async def tell_problems(request: web.Request, handler: Handler) -> web.StreamRes
         raise
     except Exception:
         log.exception("unexpected", method=request.method, path=request.path)
-        sentence = _("This is our fault and has been logged. Nothing may have been accepted: ask before you send again.")
+        sentence = _(
+            "This is our fault and has been logged. Nothing may have been accepted: ask before you send again."
+        )
         problem, headers = blank(HTTPStatus.INTERNAL_SERVER_ERROR, sentence.say(language)), {}
     response = respond(problem, language, headers)
     if not request.content.is_eof() or problem.status == HTTPStatus.UNAUTHORIZED:

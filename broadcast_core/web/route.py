@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from broadcast_core.tokens import TokenScope
 from broadcast_core.web.kit import Gatekeeper
@@ -17,14 +18,14 @@ from broadcast_core.web.reading import parse_query
 
 PREFIX: Final = "/api/v1"
 
-Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Q = TypeVar("Q", bound=msgspec.Struct)
 
 
 class Access(Enum):
     """Who may use a route that asks for no scope."""
 
     ANYBODY = "anybody"
-    ANY_TOKEN = "any token"  # noqa: S105 - it is not one
+    ANY_TOKEN = "any token"  # noqa: S105 - no secret
 
 
 class NoQuery(msgspec.Struct, frozen=True):
@@ -51,37 +52,33 @@ class Body:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Route:
-    """`query` is how the parameters are read: the handler finds them by `query_of`. `refusals` are HTTP statuses."""
+class Route(Generic[Q]):
+    """`query` is how the parameters are read. `refusals` are the HTTP statuses beside those that any route has."""
 
     method: str
     path: str
-    handle: Handle
+    query: type[Q]
+    handle: Callable[[web.Request, Q], Awaitable[web.StreamResponse]]
     access: TokenScope | Access
     summary: str
     answers: Mapping[HTTPStatus, Answer]
-    query: type[msgspec.Struct] = NoQuery
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = None
     refusals: tuple[HTTPStatus, ...] = ()
 
 
-QUERY: Final = web.RequestKey("query", msgspec.Struct)
-
-
-def add_routes(app: web.Application, routes: Iterable[Route], gatekeeper: Gatekeeper) -> None:
+def add_routes(app: web.Application, routes: Iterable[Route[Any]], gatekeeper: Gatekeeper) -> None:
     """Put the routes into the application, each behind its guard."""
     for route in routes:
         app.router.add_route(route.method, route.path, _guarded(route, gatekeeper))
 
 
-def _guarded(route: Route, gatekeeper: Gatekeeper) -> Handle:
+def _guarded(route: Route[Q], gatekeeper: Gatekeeper) -> Handler:
     scope = route.access if isinstance(route.access, TokenScope) else None
 
     async def handle(request: web.Request) -> web.StreamResponse:
         if route.access is not Access.ANYBODY:
             await gatekeeper.admit(request, scope)
-        request[QUERY] = parse_query(request, route.query)
-        return await route.handle(request)
+        return await route.handle(request, parse_query(request, route.query))
 
     return handle

@@ -92,13 +92,21 @@ class World:
 
     def take(self, *alerts: Alert, now: datetime = NOW) -> Decision:
         for alert in alerts:
-            decision = decide(alert, self.known, self.cancelled, now, LIFETIME)
-            lesson = learn(alert, decision, self.known, expires_of(alert, now, LIFETIME))
+            known, cancelled = self._recall(alert)
+            decision = decide(alert, known, cancelled, now, LIFETIME)
+            lesson = learn(alert, decision, known, expires_of(alert, now, LIFETIME))
             self.known.update(lesson.known)
             for reference, sent in lesson.cancelled.items():
                 self.cancelled[reference] = max(sent, self.cancelled.get(reference, sent))
             self._act(alert, decision)
         return decision
+
+    def _recall(self, alert: Alert) -> tuple[dict[Reference, Known], dict[Reference, datetime]]:
+        """No more than `decide` says it needs."""
+        named = {alert.reference, *alert.references}
+        chains = {self.known[r].alert_id for r in named if r in self.known}
+        known = {r: k for r, k in self.known.items() if k.alert_id in chains}
+        return known, {r: sent for r, sent in self.cancelled.items() if r in named or r in known}
 
     def _act(self, alert: Alert, decision: Decision) -> None:
         for alert_id, revision in getattr(decision, "ends", ()):

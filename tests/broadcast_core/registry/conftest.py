@@ -1,20 +1,11 @@
-"""A small registry to see rules on, and a store on each database."""
+"""A small registry to see rules on."""
 
 from __future__ import annotations
-
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
 from broadcast_core.model import Channel, CoilAddress, Endpoint, Point, Zone, ZoneLevel
 from broadcast_core.registry import Registry
-from broadcast_core.store import Store
 
 
 def zone(code: str, parent: str | None, level: ZoneLevel, version: int = 1) -> Zone:
@@ -63,54 +54,3 @@ ENDPOINTS = (
 @pytest.fixture
 def small() -> Registry:
     return Registry(ZONES, ENDPOINTS)
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """The URL of a PostgreSQL server of our own, gone afterwards."""
-    found = shutil.which("postgres") or next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))), None)
-    if found is None:
-        pytest.skip("PostgreSQL is not installed")
-    programs = Path(found).resolve().parent
-    user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    home = Path(tempfile.mkdtemp(prefix="tocsin-pg-"))
-    try:
-        if user:
-            shutil.chown(home, user)
-        data = home / "data"
-        initdb = [programs / "initdb", "-D", data, "-U", "tocsin", "-A", "trust", "--no-sync"]
-        subprocess.run(initdb, user=user, check=True, capture_output=True)
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-        control = [programs / "pg_ctl", "-D", data, "-w"]
-        log = home / "log"
-        subprocess.run([*control, "-l", log, "-o", options, "start"], user=user, check=True, capture_output=True)
-        try:
-            yield f"postgresql+asyncpg://tocsin@127.0.0.1:{port}/postgres"
-        finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], user=user, check=True, capture_output=True)
-    finally:
-        shutil.rmtree(home)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    """An empty store on each database that is supported."""
-    if request.param == "sqlite":
-        url = f"sqlite+aiosqlite:///{tmp_path / 'tocsin.db'}"
-    else:
-        url = request.getfixturevalue("postgresql")
-        await _emptied(url)
-    async with Store(url) as opened:
-        yield opened
-
-
-async def _emptied(url: str) -> None:
-    import asyncpg
-
-    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
-    try:
-        await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    finally:
-        await connection.close()

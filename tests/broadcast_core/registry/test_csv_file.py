@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -184,6 +185,7 @@ def test_size_is_bounded_in_bytes_rows_cells_and_errors(monkeypatch: pytest.Monk
     assert len(errors) == sheet.MOST_ERRORS + 1
     errors = refused(rows(*('"' for _ in range(3000))))
     assert (len(errors), errors[-1].reason) == (sheet.MOST_ERRORS + 1, too_large)
+    assert [e.reason for e in refused(HEADER + "\n" * 2_000_000)] == [too_large]
     monkeypatch.setattr(sheet, "MOST_ROWS", 10)
     assert [(e.line, e.reason) for e in refused(rows(*("speaker,S,D,x" for _ in range(10))))] == [(12, too_large)]
     monkeypatch.setattr(sheet, "MOST_BYTES", 100)
@@ -208,3 +210,11 @@ def test_horns_can_swap_their_coils(small: Registry) -> None:
     first = imported(both.format(0, 1), small)
     second = imported(both.format(1, 0), first)
     assert [second.endpoint(h).coil.coil for h in ("HRN-1", "HRN-2") if second.endpoint(h).coil] == [1, 0]
+
+
+def test_the_example_in_the_documentation_is_importable() -> None:
+    page = Path(__file__).parents[3] / "docs" / "registry.md"
+    example = page.read_text(encoding="utf-8").partition("```csv\n")[2].partition("```")[0]
+    registry = imported(example)
+    assert (len(registry.zones), len(registry.endpoints)) == (2, 3)
+    assert registry.endpoint("SMS-0001").phone == "+8613800138000"

@@ -1,0 +1,75 @@
+"""The HTTP API, put together."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from broadcast_core.services import Services
+from broadcast_core.tokens import TokenBook
+from broadcast_core.web import access, alerts, events, health, registry, reports
+from broadcast_core.web.connections import Connections, Limits
+from broadcast_core.web.events import WATCH
+from broadcast_core.web.health import PROBE, StoreProbe
+from broadcast_core.web.kit import (
+    CONNECTIONS,
+    SERVICES,
+    TOKENS,
+    Gatekeeper,
+    add_headers,
+    keep_time,
+    tell_problems,
+)
+from broadcast_core.web.metrics import METRICS, Metrics
+from broadcast_core.web.openapi import document
+from broadcast_core.web.registry import IMPORTING
+from broadcast_core.web.route import PREFIX, Access, Answer, NoQuery, Route, add_routes
+from broadcast_core.web.watch import Watch
+
+_DOCUMENT: Final = web.AppKey("document", bytes)
+
+
+def make_app(services: Services, tokens: TokenBook, limits: Limits = Limits()) -> web.Application:
+    """The application. Serve it with `listening(app, listener, app[CONNECTIONS])`, which keeps `limits`."""
+    app = web.Application(middlewares=[keep_time, tell_problems])
+    connections = Connections(limits)
+    app[SERVICES] = services
+    app[TOKENS] = tokens
+    app[CONNECTIONS] = connections
+    app[METRICS] = Metrics(services, connections)
+    app[WATCH] = Watch(services)
+    app[PROBE] = StoreProbe(services.store, services.clock)
+    app[IMPORTING] = asyncio.Lock()
+    app[_DOCUMENT] = msgspec.json.encode(document(ROUTES))
+    add_routes(app, ROUTES, Gatekeeper(tokens))
+    app.on_response_prepare.append(add_headers)
+    app.on_shutdown.append(events.close_streams)
+    app.on_cleanup.append(health.close_probe)
+    return app
+
+
+async def show_document(request: web.Request, _query: NoQuery) -> web.Response:
+    return web.Response(body=request.app[_DOCUMENT], content_type="application/json")
+
+
+ROUTES: Final[tuple[Route[Any], ...]] = (
+    *alerts.ROUTES,
+    *reports.ROUTES,
+    *events.ROUTES,
+    *registry.ROUTES,
+    *access.ROUTES,
+    Route(
+        method="GET",
+        path=f"{PREFIX}/openapi.json",
+        query=NoQuery,
+        handle=show_document,
+        access=Access.ANY_TOKEN,
+        summary="This document.",
+        answers={HTTPStatus.OK: Answer(says="OpenAPI 3.1", body=dict[str, Any])},
+    ),
+    *health.ROUTES,
+)

@@ -1,0 +1,142 @@
+"""Prometheus metrics: what is live is read when it is scraped, the rest is counted as it happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from broadcast_core.errors import RejectReason
+from broadcast_core.live import LiveAlert
+from broadcast_core.model import Channel, DeliveryKind, MsgType, Progress, Reason, Receipt
+from broadcast_core.report import State, live_counts
+from broadcast_core.services import Services
+from broadcast_core.web.connections import Connections
+from broadcast_core.web.presence import presence_counts
+
+_NAMESPACE: Final = "tocsin"
+# Seconds from accepted to received: a fan-out takes tens of milliseconds, a speaker that was offline minutes.
+_BUCKETS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300)
+
+
+class Metrics:
+    """The metrics of one process."""
+
+    def __init__(self, services: Services, connections: Connections) -> None:
+        self.registry: Final = CollectorRegistry()
+        self._accepted = Counter(
+            "alerts_accepted", "Messages accepted over the API", ["msg_type"],
+            namespace=_NAMESPACE, registry=self.registry,
+        )  # fmt: skip
+        self._refused = Counter(
+            "alerts_refused", "Messages refused over the API", ["reason"],
+            namespace=_NAMESPACE, registry=self.registry,
+        )  # fmt: skip
+        self._failures = Counter(
+            "delivery_failures", "Deliveries that failed; late evidence may still finish them", ["channel", "reason"],
+            namespace=_NAMESPACE, registry=self.registry,
+        )  # fmt: skip
+        self._received = Histogram(
+            "received_seconds", "From the acceptance to the first evidence of having received", ["channel"],
+            namespace=_NAMESPACE, registry=self.registry, buckets=_BUCKETS,
+        )  # fmt: skip
+        self._begin_at_zero()
+        self.registry.register(_Now(services, connections))
+
+    def accepted(self, msg_type: MsgType) -> None:
+        self._accepted.labels(msg_type.value).inc()
+
+    def refused(self, reason: RejectReason) -> None:
+        self._refused.labels(reason.value).inc()
+
+    def evidence(self, live: LiveAlert, channel: Channel, receipt: Receipt, before: Progress, now: datetime) -> None:
+        """A receipt has moved a delivery forward; `before` is where it stood."""
+        if receipt.progress is Progress.FAILED and receipt.reason is not None:
+            self._failures.labels(channel.value, receipt.reason.value).inc()
+        is_start = receipt.key.kind is DeliveryKind.START
+        if is_start and before < Progress.RECEIVED <= receipt.progress and receipt.progress not in _NO_ARRIVAL:
+            self._received.labels(channel.value).observe((now - live.accepted_at).total_seconds())
+
+    def exposition(self) -> bytes:
+        """The text that a Prometheus server scrapes."""
+        return generate_latest(self.registry)
+
+    def _begin_at_zero(self) -> None:
+        """Every series of the closed lists is there from the start, so that its first event shows as a rise."""
+        for msg_type in (MsgType.ALERT, MsgType.UPDATE, MsgType.CANCEL):
+            self._accepted.labels(msg_type.value)
+        for refusal in RejectReason:
+            self._refused.labels(refusal.value)
+        for channel in Channel:
+            self._received.labels(channel.value)
+            for reason in Reason:
+                self._failures.labels(channel.value, reason.value)
+
+
+# Ends that prove no arrival.
+_NO_ARRIVAL: Final = frozenset({Progress.EXPIRED, Progress.FAILED, Progress.STOPPED})
+
+METRICS: Final = web.AppKey("metrics", Metrics)
+
+
+class _Now(Collector):
+    """What stands in memory at the moment of the scrape."""
+
+    def __init__(self, services: Services, connections: Connections) -> None:
+        self._services = services
+        self._connections = connections
+
+    def collect(self) -> Iterator[Metric]:
+        services = self._services
+        yield self._deliveries()
+        yield self._presence()
+        yield GaugeMetricFamily(
+            f"{_NAMESPACE}_receipts_waiting", "Receipts not yet durable", value=services.dispatch.settler.waiting
+        )
+        yield CounterMetricFamily(f"{_NAMESPACE}_commits", "Commits of the one writer", value=services.store.commits)
+        down = GaugeMetricFamily(
+            f"{_NAMESPACE}_channel_up", "Whether the channel's driver takes orders", labels=["channel"]
+        )
+        for channel, line in services.dispatch.lines.items():
+            down.add_metric([channel.value], float(line.down_since is None))
+        yield down
+        yield GaugeMetricFamily(
+            f"{_NAMESPACE}_api_connections", "Open connections of the API", value=len(self._connections)
+        )
+        yield CounterMetricFamily(
+            f"{_NAMESPACE}_api_connections_evicted",
+            "Connections closed to make room for newer ones",
+            value=self._connections.evicted,
+        )
+
+    def _deliveries(self) -> Metric:
+        family = GaugeMetricFamily(
+            f"{_NAMESPACE}_live_deliveries",
+            "Deliveries of live alerts by where they stand",
+            labels=["channel", "kind", "state"],
+        )
+        totals: dict[tuple[Channel, DeliveryKind, State], int] = {}
+        for count in live_counts(self._services.live):
+            for kind, by_channel in ((DeliveryKind.START, count.channels), (DeliveryKind.STOP, count.stops)):
+                for channel, states in by_channel.items():
+                    for state, n in states.items():
+                        where = (channel, kind, state)
+                        totals[where] = totals.get(where, 0) + n
+        for (channel, kind, state), n in totals.items():
+            family.add_metric([channel.value, kind.value, state.value], n)
+        return family
+
+    def _presence(self) -> Metric:
+        family = GaugeMetricFamily(
+            f"{_NAMESPACE}_endpoints", "Endpoints in service by presence", labels=["channel", "presence"]
+        )
+        counts = presence_counts(self._services.registry(), self._services.dispatch.presence)
+        for channel, by_presence in counts.items():
+            for presence, n in by_presence.items():
+                family.add_metric([channel.value, presence.value], n)
+        return family
