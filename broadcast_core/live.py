@@ -147,13 +147,15 @@ class Live:
         entry = live.deliveries.get(key)
         return None if entry is None else (live, entry)
 
-    def note(self, receipt: Receipt) -> bool:
-        """Take evidence into account; True if it moved its delivery forward."""
+    def note(self, receipt: Receipt) -> LiveDelivery | None:
+        """Take evidence into account; the delivery it is about, if that is live."""
         found = self.find(receipt.key)
-        if found is None or receipt.retry_after is not None:
-            return False
+        if found is None:
+            return None
         live, entry = found
-        return self.advance(live, entry, receipt.progress)
+        if receipt.retry_after is None:
+            self.advance(live, entry, receipt.progress)
+        return entry
 
     def advance(self, live: LiveAlert, entry: LiveDelivery, progress: Progress) -> bool:
         """Raise a delivery's progress; it never falls."""

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import os
 import re
+import stat
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -92,10 +93,12 @@ class MediaStore:
             return None
         path = self._folder / name
         try:
-            size = path.stat(follow_symlinks=False).st_size
+            found = path.stat(follow_symlinks=False)
         except FileNotFoundError:
             return None
-        return MediaFile(sha256=match[1], mime_type=MIME_TYPES[match[2]], size=size, path=path)
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        return MediaFile(sha256=match[1], mime_type=MIME_TYPES[match[2]], size=found.st_size, path=path)
 
     def _write(self, path: Path, data: bytes) -> None:
         part = self._folder / f".{path.name}.{os.getpid()}.{next(self._count)}.part"

@@ -147,8 +147,10 @@ class Line:
     async def _settle(self, receipts: Sequence[Receipt], settled: Callable[[], None]) -> None:
         again = []
         for receipt in receipts:
+            if receipt.retry_after is None:
+                continue
             found = self._live.find(receipt.key)
-            if receipt.retry_after is None or found is None:
+            if found is None:
                 continue
             live, entry = found
             not_before = self._clock.now() + receipt.retry_after

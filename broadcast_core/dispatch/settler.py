@@ -41,9 +41,8 @@ class Settler:
         evidence: list[Evidence] = []
         sent: list[Evidence] = []
         for receipt in receipts:
-            found = self._live.find(receipt.key)
-            self._live.note(receipt)
-            item = Evidence(receipt=receipt, attempt=found[1].attempt if found else 1, recorded_at=now)
+            entry = self._live.note(receipt)
+            item = Evidence(receipt=receipt, attempt=1 if entry is None else entry.attempt, recorded_at=now)
             (sent if receipt.progress is Progress.SENT else evidence).append(item)
         self._sent += sent
         if evidence:

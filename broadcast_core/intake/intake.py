@@ -88,7 +88,7 @@ class Intake:
         repeated = await self._answered_before(alert, actor, idempotency)
         if repeated is not None:
             return repeated
-        first, _ = await self._decide(alert)  # refuses what may not go out, before any work is done for it
+        first, _known = await self._decide(alert)  # refuses what may not go out, before any work is done for it
         composed: Composed | None = None
         targets: tuple[Endpoint, ...] = ()
         expression: Expression | None = None

@@ -16,6 +16,8 @@ class Channel(StrEnum):
     HORN = "horn"
     SMS = "sms"
 
+    __hash__ = str.__hash__  # Enum's own is Python code, and every receipt is counted by this
+
 
 class ZoneLevel(StrEnum):
     DISTRICT = "district"

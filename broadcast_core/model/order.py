@@ -212,6 +212,8 @@ class Progress(IntEnum):
     FINISHED = 8
     HEARD = 9
 
+    __hash__ = int.__hash__  # Enum's own is Python code, and every receipt is looked up by this
+
     @property
     def ended(self) -> bool:
         return self >= Progress.EXPIRED
@@ -252,6 +254,8 @@ class Reason(StrEnum):
 class DeliveryKind(StrEnum):
     START = "start"
     STOP = "stop"
+
+    __hash__ = str.__hash__  # see Progress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -35,6 +35,6 @@ from broadcast_core.report.whole import report
 
 __all__ = [
     "RUNGS", "Count", "Ended", "Filed", "LiveCount", "Mark", "Moment", "Page", "Report", "Revision", "Row", "Rung",
-    "Silence", "Spread", "State", "Summary", "Unproven", "Wanted", "deliveries", "encode_csv", "live_counts", "message",
-    "report", "settled_counts", "state_of", "summaries",
+    "Silence", "Spread", "State", "Summary", "Unproven", "Wanted", "deliveries", "encode_csv", "live_counts",
+    "message", "report", "settled_counts", "state_of", "summaries",
 ]  # fmt: skip

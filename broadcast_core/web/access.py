@@ -7,13 +7,13 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import msgspec
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from broadcast_core.errors import Rejected, RejectReason
 from broadcast_core.i18n import _
 from broadcast_core.report import Page
 from broadcast_core.tokens import Token, TokenScope
-from broadcast_core.web.kit import SERVICES, TOKEN, TOKENS, actor_of, json_response
+from broadcast_core.web.kit import LOCATION, SERVICES, TOKEN, TOKENS, actor_of, json_response
 from broadcast_core.web.reading import SMALL_BODY, parse_json, read_body
 from broadcast_core.web.route import PREFIX, Access, Answer, Body, NoQuery, Route
 
@@ -63,7 +63,7 @@ async def issue_token(request: web.Request, _query: NoQuery) -> web.Response:
     token, text = await request.app[TOKENS].issue(
         actor=wanted.actor, scopes=wanted.scopes, expires=wanted.expires, by=actor_of(request)
     )
-    where = {hdrs.LOCATION: f"{_TOKENS}/{token.id}"}
+    where = {LOCATION: f"{_TOKENS}/{token.id}"}
     return json_response(IssuedBody(token=_body(token), text=text), HTTPStatus.CREATED, where)
 
 
@@ -113,7 +113,7 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
         summary="Make a token. It can be given no scope that the asking one has not.",
         body=Body(media=("application/json",), kind=IssueBody),
         answers={
-            HTTPStatus.CREATED: Answer(says="the token", body=IssuedBody, headers={hdrs.LOCATION: "the token"}),
+            HTTPStatus.CREATED: Answer(says="the token", body=IssuedBody, headers={LOCATION: "the token"}),
         },
         refusals=(HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     ),

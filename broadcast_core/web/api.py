@@ -11,7 +11,7 @@ from aiohttp import web
 
 from broadcast_core.services import Services
 from broadcast_core.tokens import TokenBook
-from broadcast_core.web import access, alerts, events, health, registry, reports
+from broadcast_core.web import access, alerts, events, health, registry, reports, submission
 from broadcast_core.web.connections import Connections, Limits
 from broadcast_core.web.events import WATCH
 from broadcast_core.web.health import PROBE, StoreProbe
@@ -33,10 +33,11 @@ from broadcast_core.web.watch import Watch
 _DOCUMENT: Final = web.AppKey("document", bytes)
 
 
-def make_app(services: Services, tokens: TokenBook, limits: Limits = Limits()) -> web.Application:
-    """The application. Serve it with `listening(app, listener, app[CONNECTIONS])`, which keeps `limits`."""
+def make_app(services: Services, tokens: TokenBook, limits: Limits | None = None) -> web.Application:
+    """The application. Serve it with `listening(app, listener, app[CONNECTIONS])`, which keeps
+    `limits` (the default ones if none are given)."""
     app = web.Application(middlewares=[keep_time, tell_problems])
-    connections = Connections(limits)
+    connections = Connections(limits or Limits())
     app[SERVICES] = services
     app[TOKENS] = tokens
     app[CONNECTIONS] = connections
@@ -57,6 +58,7 @@ async def show_document(request: web.Request, _query: NoQuery) -> web.Response:
 
 
 ROUTES: Final[tuple[Route[Any], ...]] = (
+    *submission.ROUTES,
     *alerts.ROUTES,
     *reports.ROUTES,
     *events.ROUTES,

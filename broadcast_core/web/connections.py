@@ -64,7 +64,8 @@ class Connections:
 
     def sort(self, guard: Guard) -> None:
         """Where a connection stands when room is needed."""
-        self._strangers.pop(guard, None) if guard.trusted else None
+        if guard.trusted:
+            self._strangers.pop(guard, None)
         if guard.trusted and not guard.busy:
             self._idle[guard] = None
         else:
@@ -101,7 +102,7 @@ class Guard(asyncio.Protocol):
     def begin(self) -> None:
         """A request's head is complete and its handler runs."""
         self.busy = True
-        self._head = _cancel(self._head)
+        _cancel(self._head)
         self._connections.sort(self)
 
     def trust(self) -> None:
@@ -146,11 +147,12 @@ class Guard(asyncio.Protocol):
         self._inner.pause_writing()
 
     def resume_writing(self) -> None:
-        self._stalled = _cancel(self._stalled)
+        _cancel(self._stalled)
         self._inner.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head, self._stalled = _cancel(self._head), _cancel(self._stalled)
+        _cancel(self._head)
+        _cancel(self._stalled)
         transport, self._transport = self._transport, None
         if transport is not None:
             self._connections.forget(self, transport)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -26,6 +25,8 @@ TOKENS: Final = web.AppKey("tokens", TokenBook)
 CONNECTIONS: Final = web.AppKey("connections", Connections)
 TOKEN: Final = web.RequestKey("token", Token)
 
+LOCATION: Final = "Location"
+
 # A wrong token waits this long for its answer, but only so many do at once: who waits holds a connection.
 _SLOW_S: Final = 0.5
 _MOST_SLOWED: Final = 32
@@ -38,7 +39,7 @@ _HEADERS: Final = {
 
 
 def json_response(
-    body: Any, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+    body: Any, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None
 ) -> web.Response:
     """Our types as JSON."""
     data = msgspec.json.encode(body)
@@ -53,15 +54,13 @@ class Gatekeeper:
         self._slowed = 0
 
     async def admit(self, request: web.Request, scope: TokenScope | None) -> None:
-        """Note who asks. Raises Rejected if the token is missing, not valid, or has not `scope` (None: any will do)."""
+        """Note who asks. Raises Rejected if the token is missing, invalid, or has not `scope` (None: any will do)."""
         token = self._tokens.verify(_presented(request))
         if token is None:
             await self._slow_down()
             raise Rejected(
                 RejectReason.UNAUTHENTICATED,
-                _(
-                    "Send a valid token: Authorization: Bearer tcs_…. The first one lies in data_dir/secrets/api-token."
-                ),
+                _("Send a valid token: Authorization: Bearer tcs_…; the first one lies in secrets/api-token."),
                 hdrs.AUTHORIZATION,
             )
         if (guard := request.app[CONNECTIONS].guard_of(request)) is not None:

@@ -103,7 +103,7 @@ def _header_parameters(route: Route[Any]) -> Iterable[dict[str, Any]]:
 
 def _request_body(body: Body) -> dict[str, Any]:
     schema = {} if body.kind is None else {"schema": _schema_of(body.kind)}
-    return {"required": body.required, "content": {media: schema for media in body.media}}
+    return {"required": body.required, "content": dict.fromkeys(body.media, schema)}
 
 
 def _answer(answer: Answer) -> dict[str, Any]:

@@ -6,7 +6,6 @@ Nothing is done while nobody watches. A watcher that does not keep up loses its 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ import msgspec
 from broadcast_core.errors import Rejected, RejectReason
 from broadcast_core.i18n import _
 from broadcast_core.live import LiveAlert
-from broadcast_core.model import DeliveryKey, DeliveryKind, Progress
+from broadcast_core.model import Channel, DeliveryKey, DeliveryKind, Progress
 from broadcast_core.report import LiveCount, State, live_counts, state_of
 from broadcast_core.services import Services
 from broadcast_core.web.presence import PresenceCounts, presence_counts
@@ -27,6 +26,7 @@ _MOST_WATCHERS: Final = 128  # far below the cap on connections: a stop always f
 _BACKLOG: Final = 64  # events; 16 seconds of a busy alert
 
 Identity = tuple[str, int]
+_Tally = tuple[dict[tuple[Channel, DeliveryKind, Progress], int], bool]
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +85,7 @@ class Watch:
         self._services = services
         self._watchers: set[Watcher] = set()
         self._looking: asyncio.Task[None] | None = None
-        self._tallies: dict[Identity, Counter[object]] = {}
+        self._tallies: dict[Identity, _Tally] = {}
         self._stood: dict[Identity, dict[DeliveryKey, Progress]] = {}
         self._presence: PresenceCounts = {}
         self._closed = False
@@ -119,7 +119,7 @@ class Watch:
         return bool(self._services.live.revisions(alert_id))
 
     def _begin(self, watcher: Watcher) -> None:
-        """How it stands. What comes up to the next look may be told again; it says how things are, not what was added."""
+        """How it stands. The next changes may tell some of it again: they say how things are, not what was added."""
         watcher.events.put_nowait(self._first(watcher))
         if watcher.alert_id is None:
             return
@@ -159,7 +159,7 @@ class Watch:
 
     def _moved(self, live: LiveAlert) -> bool:
         identity = (live.alert_id, live.revision)
-        tally: Counter[object] = Counter({**live.tally, "ended": live.ended})
+        tally = (dict(live.tally), live.ended)
         if self._tallies.get(identity) == tally:
             return False
         self._tallies[identity] = tally

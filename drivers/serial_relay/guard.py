@@ -51,7 +51,8 @@ class Guard:
         ]
         cause = await self._cause
         if cause == CORE_GONE:
-            to_worker.write_eof()
+            with contextlib.suppress(OSError):  # it may have died of the same cause
+                to_worker.write_eof()
             await self._let_go()
         await self._end_worker()
         await asyncio.wait([listening], timeout=1.0)  # its last word may still lie in the socket

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, TypeGuard
 
 from drivers.serial_relay import rtu, wire
 from drivers.serial_relay.board import Board, Report
@@ -100,11 +100,8 @@ class Line:
         write = board.plan(now)
         if write is None:
             answer, took = await port.exchange(rtu.read_coils(unit, board.config.coils), patience)
-            if isinstance(answer, rtu.Good):
-                self._answered_at = time.monotonic()
-                board.read(answer.bits, self._answered_at, took)
-            else:
-                self._bad(board, answer)
+            if self._accepted(answer, board):
+                board.read(answer.bits, time.monotonic(), took)
             return
         board.closing(write)
         if write.timer_s is not None and board.config.timer_register is not None:
@@ -112,22 +109,21 @@ class Line:
             armed, _ = await port.exchange(
                 rtu.write_register(unit, board.config.timer_register, write.timer_s), patience
             )
-            if not isinstance(armed, rtu.Good):
-                self._bad(board, armed)
+            if not self._accepted(armed, board):
                 return
         answer, took = await port.exchange(rtu.write_coils(unit, write.bits), patience)
-        if isinstance(answer, rtu.Good):
-            self._answered_at = time.monotonic()
-            board.acknowledged(write, self._answered_at, took)
-        else:
-            self._bad(board, answer)
+        if self._accepted(answer, board):
+            board.acknowledged(write, time.monotonic(), took)
 
-    def _bad(self, board: Board, answer: rtu.Refused | rtu.Wrong | rtu.Silent | rtu.Good) -> None:
-        assert not isinstance(answer, rtu.Good)
+    def _accepted(self, answer: rtu.Answer, board: Board) -> TypeGuard[rtu.Good]:
+        """Whether the board did as it was asked; what it did instead goes on its account."""
         now = time.monotonic()
         if not isinstance(answer, rtu.Silent):
             self._answered_at = now
+        if isinstance(answer, rtu.Good):
+            return True
         board.answered_badly(answer, now)
+        return False
 
     def _lost(self, lost: PortLost) -> None:
         now, why = time.monotonic(), str(lost)

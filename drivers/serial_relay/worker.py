@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from drivers.serial_relay import wire
@@ -37,7 +38,10 @@ class Worker:
     async def run(self, orders: asyncio.StreamReader, guard: asyncio.StreamReader) -> None:
         """Work until core or guard are gone or SIGTERM came, then open all coils and say goodbye to the guard."""
         over = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, over.set)
+        # A thread for each line: ports that hang in the kernel while they are opened must not keep another one shut.
+        loop.set_default_executor(ThreadPoolExecutor(len(self._lines) + 1))
         async with asyncio.TaskGroup() as group:
             side = [
                 group.create_task(self._beat(), name="beat"),
