@@ -16,7 +16,9 @@ import sys
 from broadcast_core.audio.exits import Exit
 from broadcast_core.audio.pcm import SAMPLE_BYTES, Pcm
 
-_RETRIEVAL = 1  # AUDIO_OUTPUT_RETRIEVAL: hand the samples to the callback, play nothing
+# AUDIO_OUTPUT_SYNCHRONOUS: hand the samples to the callback, play nothing, and start no thread: a second start of the
+# threaded mode in one process has crashed.
+_SYNCHRONOUS = 2
 _RATE = 1  # espeakRATE, words per minute
 _UTF8 = 1  # espeakCHARS_UTF8; without the SSML and phoneme flags text is never markup
 _OK, _GO_ON, _ABORT = 0, 0, 1
@@ -51,7 +53,7 @@ def main() -> int:
 def speak(text: bytes, voice: str, words_per_minute: int, longest_s: float) -> Pcm:
     """`text` (UTF-8) by `voice`. Raises Refused, and ImportError when eSpeak NG is not installed."""
     library, data = _library()
-    rate = library.espeak_Initialize(_RETRIEVAL, 0, data.encode(), 0)
+    rate = library.espeak_Initialize(_SYNCHRONOUS, 0, data.encode(), 0)
     if rate <= 0:
         raise ImportError("eSpeak NG does not start")
     if library.espeak_SetVoiceByName(voice.encode()) != _OK:
@@ -69,7 +71,6 @@ def speak(text: bytes, voice: str, words_per_minute: int, longest_s: float) -> P
     library.espeak_SetParameter(_RATE, words_per_minute, 0)
     if library.espeak_Synth(text, ctypes.c_size_t(len(text) + 1), 0, 0, 0, _UTF8, None, None) != _OK:
         raise Refused("the synthesiser refused the text")
-    library.espeak_Synchronize()
     if len(samples) > longest:
         raise Refused(f"longer than {longest_s:g} s")
     return Pcm(rate=rate, samples=bytes(samples))

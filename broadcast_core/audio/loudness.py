@@ -12,7 +12,7 @@ from broadcast_core.audio.pcm import Pcm
 
 NOTHING_LUFS: Final = -70.0  # R 128's absolute gate: quieter than this is not measured
 _CLOSE_LU: Final = 0.2  # near enough; nobody hears less
-_ROUNDS: Final = 3
+_ROUNDS: Final = 6  # -16 LUFS takes two
 _LOUDEST_GAIN_DB: Final = 30.0  # more would lift only the noise of a recording
 _OVERSAMPLED: Final = 4  # for the true peak, as BS.1770 annex 2 does
 # The limiter sees samples, not the wave between them: it stays this far below the ceiling, and the true peak of the
@@ -32,34 +32,32 @@ def measure(pcm: Pcm) -> Loudness:
 
 
 def level(pcm: Pcm, lufs: float, true_peak_dbtp: float) -> Levelled:
-    """`pcm` at `lufs`, within ±0.5 LU where the sound allows it, its true peak not above the ceiling.
+    """`pcm` at `lufs`, its true peak not above the ceiling; where both cannot be had, the ceiling holds.
 
+    Speech comes out within ±0.5 LU up to about 12 LU below the ceiling (-16 to -1.5, the default, is 14.5).
     One gain for the whole sound, never one that breathes; a limiter with 5 ms of look-ahead takes what would exceed
     the ceiling. What it takes is given back by a little more gain and measured again, a few times at most.
     """
     found = _lufs(pcm)
     if found <= NOTHING_LUFS:
         return Levelled(sound=pcm, loudness=measure(pcm))
-    ceiling = true_peak_dbtp - _MARGIN_DB
-    sound, reached, gain = _raised(pcm, found, lufs, ceiling)
-    peak = _true_peak(sound)
-    if peak > true_peak_dbtp:
-        sound = _louder(pcm, gain, ceiling - (peak - true_peak_dbtp))
-        reached, peak = _lufs(sound), _true_peak(sound)
-    return Levelled(sound=sound, loudness=Loudness(lufs=reached, true_peak_dbtp=peak))
+    sound = _raised(pcm, found, lufs, true_peak_dbtp - _MARGIN_DB)
+    excess = _true_peak(sound) - true_peak_dbtp
+    if excess > 0:
+        sound = through(sound, ("volume", f"{-excess - 0.01:.3f}dB")).sound
+    return Levelled(sound=sound, loudness=measure(sound))
 
 
-def _raised(pcm: Pcm, found: float, wanted: float, ceiling_db: float) -> tuple[Pcm, float, float]:
-    """`pcm` raised from `found` towards `wanted` LUFS under the limiter; what it reached, and the gain it took."""
+def _raised(pcm: Pcm, found: float, wanted: float, ceiling_db: float) -> Pcm:
+    """`pcm` raised from `found` towards `wanted` LUFS under the limiter."""
     gain = min(wanted - found, _LOUDEST_GAIN_DB)
     for _round in range(_ROUNDS):
         sound = _louder(pcm, gain, ceiling_db)
-        reached = _lufs(sound)
-        missing = wanted - reached
+        missing = wanted - _lufs(sound)
         if abs(missing) <= _CLOSE_LU or gain + missing > _LOUDEST_GAIN_DB:
             break
         gain += missing
-    return sound, reached, gain
+    return sound
 
 
 def _louder(pcm: Pcm, gain_db: float, ceiling_db: float) -> Pcm:
@@ -74,5 +72,6 @@ def _lufs(pcm: Pcm) -> float:
 def _true_peak(pcm: Pcm) -> float:
     # ebur128's own true peak goes by way of 192 kHz and takes four times as long; both agree within 0.1 dB.
     peak = ("astats", "metadata=1:measure_perchannel=none:measure_overall=Peak_level")
-    measured = through(pcm, ("aresample", str(pcm.rate * _OVERSAMPLED)), peak).measured
+    in_float = ("aformat", "sample_fmts=fltp")  # whole numbers would be cut off at full scale, just where it matters
+    measured = through(pcm, in_float, ("aresample", str(pcm.rate * _OVERSAMPLED)), peak).measured
     return float(measured.get("lavfi.astats.Overall.Peak_level", -math.inf))

@@ -31,9 +31,9 @@ def _paragraphs(part: str) -> list[str]:
     """The paragraphs of a block without empty lines; a bullet starts one."""
     lines: list[list[str]] = [[]]
     for line in part.split("\n"):
-        bare = _BULLET.sub("", line)
-        if bare != line.lstrip() and lines[-1]:
+        bullet = _BULLET.match(line)
+        if bullet and lines[-1]:
             lines.append([])
-        lines[-1].append(bare.strip())
+        lines[-1].append((line[bullet.end() :] if bullet else line).strip())
     joined = (_WIDE.sub("", "\n".join(x for x in group if x)) for group in lines)
     return [re.sub(r"\s+", " ", text).strip() for text in joined if text.strip()]

@@ -34,7 +34,7 @@ class IssueBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     actor: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     scopes: Annotated[tuple[TokenScope, ...], msgspec.Meta(min_length=1)]
-    expires: Annotated[datetime | None, msgspec.Meta(tz=True)] = None
+    expires: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 class IssuedBody(msgspec.Struct, frozen=True, kw_only=True):

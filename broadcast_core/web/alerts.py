@@ -31,6 +31,7 @@ _REASON_S: Final = 1.0
 _LONGEST_REASON: Final = 1000
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1000, description="how many at most")]
+RevisionNumber = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,11 +40,11 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RevisionQuery(msgspec.Struct, frozen=True, kw_only=True):
-    revision: Annotated[int | None, msgspec.Meta(ge=1, description="the newest if it is not given")] = None
+    revision: Annotated[RevisionNumber | None, msgspec.Meta(description="the newest if it is not given")] = None
 
 
 class DeliveriesQuery(msgspec.Struct, frozen=True, kw_only=True):
-    revision: Annotated[int | None, msgspec.Meta(ge=1, description="the newest if it is not given")] = None
+    revision: Annotated[RevisionNumber | None, msgspec.Meta(description="the newest if it is not given")] = None
     kind: DeliveryKind = DeliveryKind.START
     channel: Channel | None = None
     state: State | None = None

@@ -45,7 +45,7 @@ _PROVES: Final[Mapping[Report, tuple[Progress, Reason | None]]] = {
 class Limits:
     """What a stranger may take from the listener."""
 
-    connections: int = 256
+    connections: int = 600  # Kannel reports on up to 512 at a time (max-pending-requests)
     idle_s: float = 15.0  # also for a request whose head does not end
     durable_s: float = 5.0
 
@@ -62,7 +62,8 @@ class _Server(web.Server):
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
         if len(self.connections) > self._cap:
-            transport.abort()
+            # Not at once: aiohttp has yet to start the task that it ends when the connection is lost.
+            asyncio.get_running_loop().call_soon(transport.abort)
 
 
 class ReportListener:

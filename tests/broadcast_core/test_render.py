@@ -82,7 +82,7 @@ CASES: dict[str, tuple[Alert, Level]] = {
     "nothing-supplied": (alert(info(), info(language="en-GB", event="rainstorm")), Level.ORANGE),
     "level-unknown": (alert(info(event="地震"), info(language="en", event="earthquake")), Level.UNKNOWN),
     "colour-missing-in-headline": (alert(info(headline="天心区有暴雨")), Level.YELLOW),
-    "update": (alert(FULL_ZH, FULL_EN, msg_type=MsgType.UPDATE), Level.ORANGE),
+    "update": (alert(FULL_ZH, FULL_EN, msg_type=MsgType.UPDATE), Level.RED),
     "all-clear": (
         alert(
             info(response_type=(ResponseType.ALL_CLEAR,)),
@@ -149,7 +149,9 @@ def test_every_template_says_something_in_every_form_and_stage(kind: str, langua
 
 def test_every_kind_has_a_template_in_both_languages() -> None:
     folder = files("templates") / "message"
-    assert [f"{lang}/{k}" for lang in ("zh", "en") for k in kinds() if not (folder / lang / f"{k}.j2").is_file()] == []
+    assert [
+        f"{lang}/{k}" for lang in ("zh", "en") for k in kinds() if not (folder / lang / f"{k}.j2").is_file()
+    ] == []
 
 
 def test_what_the_author_supplied_is_used_in_full() -> None:
@@ -254,7 +256,9 @@ def test_no_text_breaks_it_and_no_word_of_it_is_lost(text: str, language: str) -
     assert flowed(text) in words.text
 
 
-@pytest.mark.parametrize("text", ["9" * 200_000, "1-" * 100_000, "1 " * 100_000, "2." * 100_000, "拨打1" * 50_000, "-\n" * 90_000])
+@pytest.mark.parametrize(
+    "text", ["9" * 200_000, "1-" * 100_000, "1 " * 100_000, "2." * 100_000, "拨打1" * 50_000, "-\n" * 90_000]
+)
 def test_hostile_numbers_do_not_stop_it(text: str) -> None:
     for language in ("zh", "en"):
         assert render(alert(info(language=language, description=text)))

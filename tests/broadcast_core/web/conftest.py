@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import aiohttp
 import pytest
 
+from broadcast_core import audit
 from broadcast_core.clock import SystemClock
 from broadcast_core.config import Listener, Policy, Settings
 from broadcast_core.dispatch import Dispatch
@@ -50,6 +51,8 @@ from broadcast_core.store import Store
 from broadcast_core.tokens import TokenBook, TokenScope
 from broadcast_core.web import CONNECTIONS, Limits, listening, make_app
 
+T = TypeVar("T")
+NOW = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S+00:00")
 ALL = (Progress.RECEIVED, Progress.STARTED, Progress.FINISHED)
 
 CAP = """<?xml version="1.0" encoding="UTF-8"?>
@@ -57,21 +60,11 @@ CAP = """<?xml version="1.0" encoding="UTF-8"?>
   <identifier>{identifier}</identifier><sender>duty@tianxin</sender><sent>{sent}</sent>
   <status>Actual</status><msgType>{msg_type}</msgType><scope>Public</scope>{references}
   <info><language>zh-CN</language><category>Met</category><event>暴雨</event><urgency>Immediate</urgency>
-    <severity>Severe</severity><certainty>Observed</certainty><headline>暴雨红色预警</headline>
+    <severity>Severe</severity><certainty>Observed</certainty><headline>{headline}</headline>
     <parameter><valueName>tocsin:channels</valueName><value>{channels}</value></parameter>
     <area><areaDesc>north</areaDesc>
       <geocode><valueName>tocsin:zone</valueName><value>{zone}</value></geocode></area></info>
 </alert>"""
-
-
-def message(
-    identifier: str = "A-1", *, zone: str = "N1", channels: str = "speaker", msg_type: str = "Alert",
-    sent: str = "2026-11-22T11:00:00+08:00", references: str = "",
-) -> bytes:  # fmt: skip
-    refers = f"<references>{references}</references>" if references else ""
-    return CAP.format(
-        identifier=identifier, sent=sent, msg_type=msg_type, references=refers, channels=channels, zone=zone
-    ).encode()
 
 
 def district() -> Registry:
@@ -103,7 +96,7 @@ def district() -> Registry:
                 id="HRN-1", channel=Channel.HORN, zone="N2", name="警报器 1",
                 coil=CoilAddress(line="line-1", unit=1, coil=0),
             ),
-            Endpoint(id="SMS-1", channel=Channel.SMS, zone="N1", name="人 1", phone="+9990000000001", language="zh-CN"),
+            Endpoint(id="SMS-1", channel=Channel.SMS, zone="N1", name="人 1", phone="+9990000000001"),
             Endpoint(id="SMS-2", channel=Channel.SMS, zone="S1", name="人 2", phone="+9990000000002"),
         ),
     )  # fmt: skip
@@ -193,6 +186,26 @@ class Core:
     express: ExpressLane
     texts: dict[str, str] = field(default_factory=dict)
 
+    @staticmethod
+    def cap(
+        identifier: str = "A-1", *, zone: str = "N1", channels: str = "speaker", msg_type: str = "Alert",
+        references: str = "", sent: str = NOW, headline: str = "暴雨红色预警",
+    ) -> bytes:  # fmt: skip
+        """A CAP 1.2 message in XML."""
+        refers = f"<references>{references}</references>" if references else ""
+        return CAP.format(
+            identifier=identifier, sent=sent, msg_type=msg_type, references=refers, channels=channels, zone=zone,
+            headline=headline,
+        ).encode()  # fmt: skip
+
+    @staticmethod
+    async def until(condition: Callable[[], Awaitable[T]], seconds: float = 20.0) -> T:
+        """The condition's first true answer, or a failure after some seconds."""
+        async with asyncio.timeout(seconds):
+            while not (answer := await condition()):
+                await asyncio.sleep(0.02)
+        return answer
+
     @property
     def speakers(self) -> Loopback:
         return self.field_of[Channel.SPEAKER]
@@ -223,24 +236,16 @@ class Core:
         return dict(await response.json())
 
     async def until_complete(self, alert_id: str) -> dict[str, Any]:
-        async def complete() -> dict[str, Any] | None:
+        async def complete() -> dict[str, Any]:
             found = await self.report(alert_id)
-            return found if found["complete"] else None
+            return found if found["complete"] else {}
 
-        return await until(complete)
-
-
-async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> Any:
-    """The condition's first true answer, or a failure after some seconds."""
-    async with asyncio.timeout(seconds):
-        while not (answer := await condition()):
-            await asyncio.sleep(0.02)
-    return answer
+        return await self.until(complete)
 
 
-async def speak(words: Sequence[Any], _clip: str | None) -> Spoken:
+async def speak(words: Sequence[Any], *_more: object) -> Spoken:
     """No voice here: tone and text go out alone, as they do when speech fails."""
-    text = tuple((said.language, said.spoken) for said in words)
+    text = tuple((said.language, said.text) for said in words)
     return Spoken(tone="attention", audio=None, text=text, note="no voice in this test")
 
 
@@ -263,7 +268,7 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
     tokens = TokenBook(store, clock)
     await tokens.load()
     current = [district()]
-    await registry_rows.apply(store, current[0], actor="test", now=clock.now(), record=_record)
+    await registry_rows.apply(store, current[0], actor="test", now=clock.now(), record=audit.record)
     live = Live()
     field_of = {channel: Loopback(channel) for channel in Channel}
     drivers: list[Driver] = [await stack.enter_async_context(driver) for driver in field_of.values()]
@@ -320,7 +325,3 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
     ):
         _token, core.texts[name] = await tokens.issue(actor=f"{name}-person", scopes=scopes, expires=None, by="test")
     return core
-
-
-async def _record(*_args: Any, **_more: Any) -> None:
-    """The first registry of a test leaves no audit row."""

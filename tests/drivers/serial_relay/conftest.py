@@ -217,6 +217,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Build]:
             await stack.enter_async_context(built.driver)
             listening = asyncio.create_task(_listen(built))
             stack.push_async_callback(_cancelled, listening)
+            await until(lambda: built.driver.processes[1] is not None)
             return built
 
         yield build
