@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import structlog
-from aiohttp import web
 
 from broadcast_core.audio.listener import MediaListener
 from broadcast_core.audio.media import MediaStore
@@ -28,14 +27,16 @@ from broadcast_core.model import Channel
 from broadcast_core.patterns import patterns
 from broadcast_core.recovery import next_epoch, recover
 from broadcast_core.registry import Change, Registry
-from broadcast_core.registry.current import CurrentRegistry
 from broadcast_core.registry import rows as registry_rows
+from broadcast_core.registry.current import CurrentRegistry
 from broadcast_core.services import Services
 from broadcast_core.signing import LocalSigner
 from broadcast_core.stop import ExpressLane
 from broadcast_core.store import Store
 from broadcast_core.tokens import TokenBook
 from broadcast_core.web import make_app
+from broadcast_core.web.connections import listening
+from broadcast_core.web.kit import CONNECTIONS
 from drivers.ip_speaker.driver import IpSpeakerDriver
 from drivers.serial_relay.driver import SerialRelayDriver
 from drivers.sms_gateway.driver import SmsGatewayDriver
@@ -138,16 +139,10 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             clock=clock,
             registry=lambda: current.registry,
         )
-        await _listen(stack, make_app(services, tokens), settings.api)
+        api = make_app(services, tokens)
+        await stack.enter_async_context(listening(api, settings.api, api[CONNECTIONS]))
         dispatch.wake(Channel)
         yield services
-
-
-async def _listen(stack: AsyncExitStack, app: web.Application, listener: Listener) -> None:
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=False)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, listener.host, listener.port, backlog=1024).start()
 
 
 def _url(listener: Listener) -> str:

@@ -96,6 +96,10 @@ class EndpointKeys:
             mac = self._macs[endpoint_id] = Mac(endpoint_id, key)
         return mac
 
+    def endpoint_ids(self) -> list[str]:
+        """Every endpoint that has a key."""
+        return sorted(self._keys)
+
     def key_of(self, endpoint_id: str) -> bytes:
         """For provisioning a device; goes into its provision file and nowhere else."""
         return self._keys[endpoint_id]

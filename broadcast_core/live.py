@@ -112,6 +112,8 @@ class Live:
     ) -> LiveAlert:
         """Take up a message that was just made durable."""
         live = LiveAlert(plan.alert_id, plan.revision, expires, accepted_at, starts)
+        for unreachable in plan.unreachable:  # targets too, failed from the first second
+            live.tally[unreachable.endpoint.channel, DeliveryKind.START, Progress.FAILED] += 1
         self._alerts[plan.alert_id, plan.revision] = live
         self.add(live, plan.deliveries)
         return live

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from broadcast_core.config import Mqtt
-from broadcast_core.keys import EndpointKeys
+from broadcast_core.config import Mqtt, Settings
+from broadcast_core.keys import EndpointKeys, signing_keys
 from broadcast_core.model import Domain
 from broadcast_core.signing import LocalSigner
+from broadcast_core.store import Store
 from drivers.ip_speaker.wire import provision
 from drivers.ip_speaker.wire.provision import Broker, Provision, SpeakerKey
+
+
+async def provision_from(settings: Settings) -> bytes:
+    """The provision file of every speaker of an installation, from its data directory; nothing is changed.
+
+    Raises FileNotFoundError or StorageFailed if the core has not been started on it yet.
+    """
+    if not settings.secrets_dir.exists():
+        raise FileNotFoundError(f"{settings.secrets_dir}: start the core once, it makes the keys")
+    signer = LocalSigner(signing_keys(settings.secrets_dir))
+    store = Store(settings.database_url)
+    keys = await EndpointKeys.load(store)
+    return provision_file(settings.mqtt, signer, keys, keys.endpoint_ids())
 
 
 def provision_file(

@@ -37,6 +37,8 @@ _CODECS: Final = (
     *("mp3", "mp3float", "aac", "alac", "flac", "vorbis", "opus", "libopus"),
     *("pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_u8", "pcm_f32le", "pcm_alaw", "pcm_mulaw"),
 )
+_WAV_UNKNOWN: Final = (0, 0xFFFFFFFF)  # sizes of recorders that wrote to a pipe
+_OGG_LAST: Final = 0x04  # a page's flag: the last of its stream
 _SHORT_S, _SHORT_SHARE = 0.5, 0.02  # how much shorter than announced a whole file may be: codecs pad and trim
 
 
@@ -71,7 +73,10 @@ def main() -> int:
 
 def decoded(data: bytes, rate: int, longest_s: float) -> Pcm:
     """The first audio stream of `data`. Raises Refused or av.FFmpegError."""
-    with _opened(data) as container:
+    demuxer = _demuxer(data)
+    if _cut_off(data, demuxer):
+        raise Refused("cut off: its end is missing")
+    with _opened(data, demuxer) as container:
         if not container.streams.audio:
             raise Refused("it holds no sound")
         announced = _announced_s(container)
@@ -90,8 +95,7 @@ def decoded(data: bytes, rate: int, longest_s: float) -> Pcm:
     return sound
 
 
-def _opened(data: bytes) -> InputContainer:
-    demuxer = _demuxer(data)
+def _opened(data: bytes, demuxer: str) -> InputContainer:
     options = {
         "format_whitelist": demuxer,
         "codec_whitelist": ",".join(_CODECS),
@@ -108,6 +112,17 @@ def _demuxer(data: bytes) -> str:
     if data.startswith(_MPEG_SYNC):
         return "mp3"
     raise Refused("not WAV, MP3, Ogg, FLAC or M4A")
+
+
+def _cut_off(data: bytes, demuxer: str) -> bool:
+    """Whether a container says itself that its end is missing, where ffmpeg would make do with what is there."""
+    if demuxer == "wav":
+        size = int.from_bytes(data[4:8], "little")
+        return size not in _WAV_UNKNOWN and size + 8 > len(data)
+    if demuxer == "ogg":
+        last_page = data.rfind(b"OggS")
+        return not data[last_page + 5 : last_page + 6] or not data[last_page + 5] & _OGG_LAST
+    return False
 
 
 def _no_other_file(url: str, _flags: int, _options: dict[str, str]) -> NoReturn:

@@ -11,7 +11,7 @@ from broadcast_core.audio.job import Loudness
 from broadcast_core.audio.pcm import Pcm
 
 NOTHING_LUFS: Final = -70.0  # R 128's absolute gate: quieter than this is not measured
-_CLOSE_LU: Final = 0.2  # near enough; nobody hears less
+_CLOSE_LU: Final = 0.1  # near enough; nobody hears less
 _ROUNDS: Final = 6  # -16 LUFS takes two
 _LOUDEST_GAIN_DB: Final = 30.0  # more would lift only the noise of a recording
 _OVERSAMPLED: Final = 4  # for the true peak, as BS.1770 annex 2 does

@@ -19,30 +19,37 @@ from typing import Final
 from broadcast_core.audio.pcm import Pcm
 
 RATE: Final = 22050
-LUFS: Final = -16.0  # of every tone, within 0.5
+LUFS: Final = -16.0  # of every tone, within 0.2
 END: Final = "end-1"
 
 _D5, _FS5, _A5 = 587.33, 739.99, 880.0
 _PARTIALS: Final = ((1, 1.0), (2, 0.35), (3, 0.15))  # (multiple of the note, share)
 _ATTACK_S, _RELEASE_S = 0.012, 0.040  # long enough not to click
-_PEAK: Final = 0.36  # gives LUFS; the tests measure it
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
     hertz: float
     seconds: float
-    rest: float = 0.0  # silence after it
+    rest: float  # seconds of silence after it
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Notes, and the share of full scale that their peak reaches: what brings them to LUFS (the tests measure it)."""
+
+    peak: float
+    notes: tuple[Note, ...]
 
 
 _RISE: Final = (Note(_D5, 0.16, 0.02), Note(_FS5, 0.16, 0.02), Note(_A5, 0.44, 0.20))
 _SLOW: Final = (Note(_D5, 0.28, 0.04), Note(_FS5, 0.28, 0.04), Note(_A5, 0.70, 0.30))
-_SCORES: Final[Mapping[str, tuple[Note, ...]]] = {
-    "attention-1": _RISE * 4,
-    "attention-2": _RISE * 3,
-    "attention-3": _SLOW * 2,
-    "attention-4": _SLOW,
-    END: (Note(_A5, 0.35, 0.05), Note(_D5, 0.80, 0.20)),
+_SCORES: Final[Mapping[str, Score]] = {
+    "attention-1": Score(0.380, _RISE * 4),
+    "attention-2": Score(0.378, _RISE * 3),
+    "attention-3": Score(0.361, _SLOW * 2),
+    "attention-4": Score(0.351, _SLOW),
+    END: Score(0.345, (Note(_A5, 0.35, 0.05), Note(_D5, 0.80, 0.20))),
 }
 
 
@@ -54,13 +61,14 @@ def tones() -> Mapping[str, Pcm]:
 @cache
 def tone(name: str) -> Pcm:
     """The tone of that name. Raises KeyError."""
-    return Pcm(rate=RATE, samples=b"".join(_played(note) for note in _SCORES[name]))
+    score = _SCORES[name]
+    return Pcm(rate=RATE, samples=b"".join(_played(note, score.peak) for note in score.notes))
 
 
 @cache
-def _played(note: Note) -> bytes:
+def _played(note: Note, peak: float) -> bytes:
     sounding = round(note.seconds * RATE)
-    scale = 32767 * _PEAK / sum(share for _multiple, share in _PARTIALS)
+    scale = 32767 * peak / sum(share for _multiple, share in _PARTIALS)
     samples = array("h", (round(scale * _shape(i, sounding) * _wave(note.hertz, i)) for i in range(sounding)))
     if array("h", [1]).tobytes()[0] == 0:  # a big-endian machine
         samples.byteswap()

@@ -1,0 +1,19 @@
+"""The command line `tocsin`. For people by default; `--json` for programs."""
+
+from __future__ import annotations
+
+import typer
+
+from broadcast_core.cli.demo import demo
+from broadcast_core.cli.serve import serve
+from broadcast_core.cli.simulate import simulate
+
+app = typer.Typer(
+    name="tocsin",
+    help="Emergency broadcast for a city district: speakers, horns and phones, with proof from each.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command()(demo)
+app.command()(serve)
+app.command()(simulate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -34,6 +34,7 @@ class Settler:
         self._sent: list[Evidence] = []
         self.waiting = 0  # receipts not yet durable
         self.durable: Counter[Progress] = Counter()  # receipts made durable since the start
+        self.observers: list[Callable[[Sequence[Evidence]], None]] = []  # told of each batch; must be quick
 
     async def settle(self, receipts: Sequence[Receipt]) -> None:
         """Return when `receipts` are durable. What is live in memory has them at once."""
@@ -69,6 +70,8 @@ class Settler:
                 try:
                     await self._store.write(lambda connection: outbox.settle(connection, evidence))
                     self.durable.update(item.receipt.progress for item in evidence)
+                    for observe in self.observers:
+                        observe(evidence)
                     return
                 except StorageFailed as error:
                     log.error("receipts not yet durable", waiting=self.waiting, detail=error.detail)  # noqa: TRY400

@@ -16,6 +16,7 @@ from broadcast_core.clock import Clock
 from broadcast_core.config import Settings
 from broadcast_core.dispatch import Dispatch
 from broadcast_core.errors import AlertRejected, RejectReason
+from broadcast_core.i18n import _
 from broadcast_core.intake import ledger, memory
 from broadcast_core.intake.compose import Composed, Speak, compose, starts_of
 from broadcast_core.intake.ledger import Entry

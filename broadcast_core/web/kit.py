@@ -26,6 +26,7 @@ CONNECTIONS: Final = web.AppKey("connections", Connections)
 TOKEN: Final = web.RequestKey("token", Token)
 
 LOCATION: Final = "Location"
+_AUTHORIZATION: Final = "Authorization"
 
 # A wrong token waits this long for its answer, but only so many do at once: who waits holds a connection.
 _SLOW_S: Final = 0.5
@@ -61,14 +62,14 @@ class Gatekeeper:
             raise Rejected(
                 RejectReason.UNAUTHENTICATED,
                 _("Send a valid token: Authorization: Bearer tcs_…; the first one lies in secrets/api-token."),
-                hdrs.AUTHORIZATION,
+                _AUTHORIZATION,
             )
         if (guard := request.app[CONNECTIONS].guard_of(request)) is not None:
             guard.trust()
         if scope is not None and scope not in token.scopes:
             sentence = _("This needs a token with the scope {scope}; this one has: {scopes}.",
                          scope=scope.value, scopes=", ".join(sorted(token.scopes)) or "-")  # fmt: skip
-            raise Rejected(RejectReason.FORBIDDEN, sentence, hdrs.AUTHORIZATION)
+            raise Rejected(RejectReason.FORBIDDEN, sentence, _AUTHORIZATION)
         request[TOKEN] = token
 
     async def _slow_down(self) -> None:
@@ -134,7 +135,7 @@ def actor_of(request: web.Request) -> str:
 
 
 def _presented(request: web.Request) -> str:
-    kind, _space, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    kind, _space, token = request.headers.get(_AUTHORIZATION, "").partition(" ")
     return token.strip() if kind.lower() == "bearer" else ""
 
 

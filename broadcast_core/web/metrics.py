@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Final
 
 from aiohttp import web
@@ -12,8 +13,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from broadcast_core.errors import RejectReason
-from broadcast_core.live import LiveAlert
-from broadcast_core.model import Channel, DeliveryKind, MsgType, Progress, Reason, Receipt
+from broadcast_core.model import Channel, DeliveryKey, DeliveryKind, MsgType, Progress, Reason
+from broadcast_core.outbox import Evidence
 from broadcast_core.report import State, live_counts
 from broadcast_core.services import Services
 from broadcast_core.web.connections import Connections
@@ -22,6 +23,9 @@ from broadcast_core.web.presence import presence_counts
 _NAMESPACE: Final = "tocsin"
 # Seconds from accepted to received: a fan-out takes tens of milliseconds, a speaker that was offline minutes.
 _BUCKETS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300)
+_MOST_UNCOUNTED: Final = 50_000  # receipts, if nobody ever scrapes
+_ARRIVALS: Final = frozenset({Progress.RECEIVED, Progress.STARTED, Progress.FINISHED, Progress.HEARD})
+_ARRIVED: Final = "arrived"
 
 
 class Metrics:
@@ -29,6 +33,10 @@ class Metrics:
 
     def __init__(self, services: Services, connections: Connections) -> None:
         self.registry: Final = CollectorRegistry()
+        self._services = services
+        self._uncounted: list[Sequence[Evidence]] = []
+        self._pieces = 0
+        self._counted: dict[DeliveryKey, set[str]] = {}
         self._accepted = Counter(
             "alerts_accepted", "Messages accepted over the API", ["msg_type"],
             namespace=_NAMESPACE, registry=self.registry,
@@ -47,6 +55,7 @@ class Metrics:
         )  # fmt: skip
         self._begin_at_zero()
         self.registry.register(_Now(services, connections))
+        services.dispatch.settler.observers.append(self.durable)
 
     def accepted(self, msg_type: MsgType) -> None:
         self._accepted.labels(msg_type.value).inc()
@@ -54,17 +63,42 @@ class Metrics:
     def refused(self, reason: RejectReason) -> None:
         self._refused.labels(reason.value).inc()
 
-    def evidence(self, live: LiveAlert, channel: Channel, receipt: Receipt, before: Progress, now: datetime) -> None:
-        """A receipt has moved a delivery forward; `before` is where it stood."""
-        if receipt.progress is Progress.FAILED and receipt.reason is not None:
-            self._failures.labels(channel.value, receipt.reason.value).inc()
-        is_start = receipt.key.kind is DeliveryKind.START
-        if is_start and before < Progress.RECEIVED <= receipt.progress and receipt.progress not in _NO_ARRIVAL:
-            self._received.labels(channel.value).observe((now - live.accepted_at).total_seconds())
+    def durable(self, evidence: Sequence[Evidence]) -> None:
+        """Receipts that have become durable. Counted later: this runs in the middle of a fan-out."""
+        self._uncounted.append(evidence)
+        self._pieces += len(evidence)
+        if self._pieces > _MOST_UNCOUNTED:
+            self._count()
 
     def exposition(self) -> bytes:
         """The text that a Prometheus server scrapes."""
+        self._count()
         return generate_latest(self.registry)
+
+    def _count(self) -> None:
+        uncounted, self._uncounted, self._pieces = self._uncounted, [], 0
+        live = {(alert.alert_id, alert.revision): alert.accepted_at for alert in self._services.live}
+        self._counted = {key: kinds for key, kinds in self._counted.items() if (key.alert_id, key.revision) in live}
+        for piece in chain.from_iterable(uncounted):
+            key = piece.receipt.key
+            accepted_at = live.get((key.alert_id, key.revision))
+            if accepted_at is not None:
+                self._count_piece(piece, accepted_at, self._counted.setdefault(key, set()))
+
+    def _count_piece(self, piece: Evidence, accepted_at: datetime, counted: set[str]) -> None:
+        """Each delivery counts once as received and once for each reason, however often it says so."""
+        receipt = piece.receipt
+        found = self._services.live.find(receipt.key)
+        if found is None:
+            return
+        channel = found[1].delivery.endpoint.channel.value
+        if receipt.progress is Progress.FAILED and receipt.reason is not None and receipt.retry_after is None:
+            if receipt.reason not in counted:
+                counted.add(receipt.reason)
+                self._failures.labels(channel, receipt.reason.value).inc()
+        elif receipt.key.kind is DeliveryKind.START and receipt.progress in _ARRIVALS and _ARRIVED not in counted:
+            counted.add(_ARRIVED)
+            self._received.labels(channel).observe((piece.recorded_at - accepted_at).total_seconds())
 
     def _begin_at_zero(self) -> None:
         """Every series of the closed lists is there from the start, so that its first event shows as a rise."""
@@ -77,9 +111,6 @@ class Metrics:
             for reason in Reason:
                 self._failures.labels(channel.value, reason.value)
 
-
-# Ends that prove no arrival.
-_NO_ARRIVAL: Final = frozenset({Progress.EXPIRED, Progress.FAILED, Progress.STOPPED})
 
 METRICS: Final = web.AppKey("metrics", Metrics)
 

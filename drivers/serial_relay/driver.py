@@ -161,6 +161,8 @@ class SerialRelayDriver:
             self._mourn()
             if time.monotonic() - started_at > _STABLE_S:
                 delay = _RESTART_FIRST_S
+            if delay > _RESTART_FIRST_S:  # once may happen; again is a fault that people have to see
+                self._miss_all()
             log.error("serial_relay.restart", after_s=delay)
             await asyncio.sleep(delay)
             delay = min(2 * delay, _RESTART_MAX_S)
@@ -184,6 +186,13 @@ class SerialRelayDriver:
         """Say what nobody can prove any more."""
         lost = self._ledger.abandoned(time.monotonic())
         self._say([self._failed(o.key, Reason.DRIVER_CRASHED, "no worker when its pattern ended") for o in lost])
+
+    def _miss_all(self) -> None:
+        now = time.monotonic()
+        for line, unit in self._horns:
+            missed = wire.Presence(line=line, unit=unit, online=False, at=now, detail="no serial worker is running")
+            self._present[line, unit] = missed
+            self._say(self._availability(missed))
 
     # Evidence.
 

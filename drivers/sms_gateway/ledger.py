@@ -51,10 +51,10 @@ class Message:
 
 @dataclass(slots=True)
 class _OfAlert:
-    """An alert's messages by endpoint, the newest revision that a stop has ended, and when to forget it all."""
+    """An alert's messages by endpoint, the newest revision ended by a stop (-1: none), and when to forget it."""
 
     forget_at: datetime
-    stopped: int = 0
+    stopped: int = -1
     messages: dict[str, list[Message]] = field(default_factory=dict)
 
     def find(self, key: DeliveryKey) -> Message | None:

@@ -120,6 +120,10 @@ class Fleet:
         """What this speaker played, oldest first."""
         return self._log.of(endpoint_id)
 
+    def remembered(self, endpoint_id: str) -> Memory:
+        """This speaker's flash, to look at."""
+        return self._memories[endpoint_id]
+
     def refused(self, endpoint_id: str | None = None) -> Counter[str]:
         """Why commands were not obeyed, counted; by one speaker since its boot, or by all."""
         stations = self._stations.values() if endpoint_id is None else (self._stations[endpoint_id],)

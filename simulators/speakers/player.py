@@ -193,7 +193,7 @@ class Player:
         """Nothing starts, and nothing comes back, after its expiry."""
         for item in self.items:
             begun_silence = item.start.silent and item.began is not None
-            if item is not self.sounding and utc > item.start.exp + 600 and not begun_silence:
+            if item is not self.sounding and utc > item.start.exp and not begun_silence:
                 reason = Reason.PREEMPTED if item.outranked else Reason.EXPIRED
                 self._end(item, now, changes, Progress.FAILED, reason)
 

@@ -83,7 +83,7 @@ async def test_a_text_without_anything_to_say_fails() -> None:
 
 async def test_a_program_that_hangs_is_given_up_in_time(program: Program) -> None:
     began = time.monotonic()
-    with pytest.raises(SpeechFailed, match="no answer within 0.5 s"):
+    with pytest.raises(SpeechFailed, match="no answer within"):
         await spoken(ENGLISH, "en", program=program("import time; time.sleep(999)"), timeout=0.5)
     assert time.monotonic() - began < 30
 

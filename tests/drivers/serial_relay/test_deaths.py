@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from broadcast_core.errors import DriverUnavailable
-from broadcast_core.model import Progress
+from broadcast_core.model import Presence, Progress
+from drivers.serial_relay import tree
 
 pytestmark = pytest.mark.slow
 
@@ -97,6 +98,27 @@ async def test_a_stop_while_no_worker_runs_is_the_first_thing_the_next_one_hears
     assert b.silent()
 
 
+async def test_a_pair_that_cannot_live_is_a_fault_at_every_horn_and_the_channel_is_down(
+    bench, start, until, monkeypatch
+):
+    b = await bench()
+    await until(lambda: all(b.presence(h.id) for h in b.horns))
+    monkeypatch.setattr(tree, "command", lambda *_: (sys.executable, "-c", "raise SystemExit(3)"))
+    os.kill(b.driver.processes[1], signal.SIGKILL)
+    await until(lambda: all(b.presence(h.id)[-1].detail == "no serial worker is running" for h in b.horns))
+    assert all(b.presence(h.id)[-1].presence is Presence.SILENT for h in b.horns)
+
+    async def refused():
+        try:
+            await b.send(start([(0.5, 0.0)], alert_id=f"try{time.monotonic()}"))
+        except DriverUnavailable:
+            return True
+        return False
+
+    while not await refused():  # between two attempts there may be a moment of hope
+        await asyncio.sleep(0.01)
+
+
 async def test_a_driver_that_is_closed_leaves_no_coil_closed_and_no_process(bench, start, until):
     b = await bench()
     guard, worker = await sounding(b, start, until)
@@ -141,12 +163,10 @@ async def test_with_all_processes_dead_the_boards_own_timer_opens_the_coils(benc
     b = await bench(timer_s=2)
     process, guard, worker = await core(b)
     await until(lambda: len(b.bus().closed()) == 2)
-    for pid in (guard, worker):
-        os.kill(pid, signal.SIGSTOP)  # so that neither acts on the other's death
-    process.kill()
+    for deadly in (signal.SIGSTOP, signal.SIGKILL):  # stopped first, so that none acts on another's death
+        for pid in (worker, guard, process.pid):
+            os.kill(pid, deadly)
     await process.wait()
-    for pid in (worker, guard):
-        os.kill(pid, signal.SIGKILL)
     await until(b.silent)
     assert {e.cause for e in b.bus().edges if not e.closed} == {"timer"}
 

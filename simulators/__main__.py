@@ -1,0 +1,102 @@
+"""`python -m simulators --config FILE --provision FILE`: the simulated field until SIGTERM (or its stdin closes)."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import resource
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from broadcast_core.config import Settings
+from broadcast_core.errors import TocsinError
+from broadcast_core.i18n import _, terminal_language
+from drivers.ip_speaker.wire import provision
+from simulators.field import FieldOptions, SimulatedField, parse_faults
+from simulators.speakers import FleetOptions
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the field; the exit code."""
+    asked = _parser().parse_args(arguments)
+    _soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    try:
+        field = _field(asked)
+        faults = None if asked.faults is None else parse_faults(asked.faults.read_bytes())
+        if faults is not None:
+            field.afflict(faults)
+        asyncio.run(_live(field, asked))
+    except (OSError, ValueError, TocsinError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+async def _live(field: SimulatedField, asked: argparse.Namespace) -> None:
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, over.set)
+    loop.add_signal_handler(signal.SIGHUP, _read_again, field, asked.faults)
+    if asked.until_stdin_closes:
+        loop.add_reader(sys.stdin.fileno(), over.set)
+    async with field:
+        announcing = asyncio.create_task(_announce(field), name="announce")
+        await over.wait()
+        announcing.cancel()
+
+
+async def _announce(field: SimulatedField) -> None:
+    """One line when all are there."""
+    count = 0 if field.fleet is None else await field.fleet.ready(timeout_s=float("inf"))
+    gc.collect()
+    gc.freeze()  # a fleet is a million objects that will never be garbage
+    line = _(
+        "The simulated field is there: {count} speakers, {lines} serial lines.", count=count, lines=len(field.buses)
+    )
+    sys.stdout.write(line.say(terminal_language()) + "\n")
+    sys.stdout.flush()
+
+
+def _read_again(field: SimulatedField, file: Path | None) -> None:
+    if file is None:
+        return
+    try:
+        field.afflict(parse_faults(file.read_bytes()))
+    except (OSError, TocsinError) as error:
+        sys.stderr.write(f"{error}\n")
+
+
+def _field(asked: argparse.Namespace) -> SimulatedField:
+    settings = Settings.load(asked.config)
+    provided = None if asked.provision is None else provision.decode(asked.provision.read_bytes())
+    password_file = settings.sms.password_file
+    options = FieldOptions(
+        fleet=FleetOptions(log=asked.log, record=dict(asked.record)),
+        sms_password="" if password_file is None else password_file.read_text().strip(),
+    )
+    return SimulatedField(settings, provided, options)
+
+
+def _recording(text: str) -> tuple[str, Path]:
+    endpoint_id, _sign, path = text.partition("=")
+    return endpoint_id, Path(path)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m simulators", description="The simulated field.")
+    parser.add_argument("--config", type=Path, help="the installation's settings, TOML")
+    parser.add_argument("--provision", type=Path, metavar="FILE", help="the speakers' keys; without it no speakers")
+    parser.add_argument("--faults", type=Path, metavar="FILE", help="faults, TOML; read again on SIGHUP")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="append what the speakers played, JSON lines")
+    parser.add_argument("--record", type=_recording, action="append", default=[], metavar="ID=WAV")
+    parser.add_argument("--until-stdin-closes", action="store_true", help="end with the process that started it")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
