@@ -99,13 +99,13 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             epoch=epoch,
             clock=clock,
         )
-        drivers: list[Driver] = [await stack.enter_async_context(speakers)]
+        drivers: list[Driver] = [speakers]
         if settings.serial.lines:
-            drivers.append(await stack.enter_async_context(SerialRelayDriver(settings.serial, clock)))
+            drivers.append(SerialRelayDriver(settings.serial, clock))
         if settings.sms.enabled:
             secret = secret_bytes(settings.secrets_dir / "sms-reports")
             phones = SmsGatewayDriver(settings.sms, _password(settings.sms.password_file) or "", secret, clock)
-            drivers.append(await stack.enter_async_context(phones))
+            drivers.append(phones)
 
         dispatch = Dispatch(drivers, store=store, live=live, endpoint_of=current.endpoint_of, clock=clock)
         await stack.enter_async_context(dispatch)

@@ -46,7 +46,7 @@ async def decode(data: bytes, rate: int, limits: ClipLimits = LIMITS, timeout: f
         return Pcm.from_wav(await run(command, data, timeout or limits.wall_s))
     except ChildFailed as failure:
         if failure.code == Exit.REFUSED:
-            raise _refused(_("The recording was refused: {detail}.", detail=failure.said)) from failure
+            raise _refused(_("The recording was refused: {detail}.", detail=Sentence(failure.said))) from failure
         raise _refused(
             _("The recording could not be decoded within its limits ({detail}).", detail=str(failure)[-200:])
         ) from failure

@@ -42,6 +42,11 @@ _OGG_LAST: Final = 0x04  # a page's flag: the last of its stream
 _SHORT_S, _SHORT_SHARE = 0.5, 0.02  # how much shorter than announced a whole file may be: codecs pad and trim
 
 
+# What the parent puts into a sentence, and translates: whole phrases without values.
+_CUT_OFF: Final = "its end is missing"
+_TOO_LONG: Final = "it is longer than allowed"
+
+
 class Refused(Exception):
     """Not a recording that we take; the text says why."""
 
@@ -60,10 +65,8 @@ def main() -> int:
         reason = str(error)
     except MemoryError:
         reason = "it needs too much memory"
-    except av.FFmpegError as error:
-        reason = f"damaged: {error.strerror}"
-    except ValueError as error:  # its frames change their layout midway
-        reason = f"damaged: {error}"
+    except (av.FFmpegError, ValueError):  # ValueError: its frames change their layout midway
+        reason = "it is damaged"
     else:
         sys.stdout.buffer.write(sound.to_wav())
         return Exit.OK
@@ -75,21 +78,21 @@ def decoded(data: bytes, rate: int, longest_s: float) -> Pcm:
     """The first audio stream of `data`. Raises Refused or av.FFmpegError."""
     demuxer = _demuxer(data)
     if _cut_off(data, demuxer):
-        raise Refused("cut off: its end is missing")
+        raise Refused(_CUT_OFF)
     with _opened(data, demuxer) as container:
         if not container.streams.audio:
             raise Refused("it holds no sound")
         announced = _announced_s(container)
         if announced > longest_s:
-            raise Refused(f"longer than {longest_s:g} s")
+            raise Refused(_TOO_LONG)
         samples = bytearray()
         for piece in _samples(container, rate):
             samples += piece
             if len(samples) > longest_s * rate * SAMPLE_BYTES:
-                raise Refused(f"longer than {longest_s:g} s")
+                raise Refused(_TOO_LONG)
     sound = Pcm(rate=rate, samples=bytes(samples))
     if sound.seconds < announced - max(_SHORT_S, announced * _SHORT_SHARE):
-        raise Refused(f"cut off: {sound.seconds:.1f} s of {announced:.1f} s")
+        raise Refused(_CUT_OFF)
     if sound.silent:
         raise Refused("it is silent")
     return sound
@@ -111,7 +114,7 @@ def _demuxer(data: bytes) -> str:
             return name
     if data.startswith(_MPEG_SYNC):
         return "mp3"
-    raise Refused("not WAV, MP3, Ogg, FLAC or M4A")
+    raise Refused("it is not WAV, MP3, Ogg, FLAC or M4A")
 
 
 def _cut_off(data: bytes, demuxer: str) -> bool:
@@ -125,8 +128,8 @@ def _cut_off(data: bytes, demuxer: str) -> bool:
     return False
 
 
-def _no_other_file(url: str, _flags: int, _options: dict[str, str]) -> NoReturn:
-    raise Refused(f"it refers to another file ({url[:80]})")
+def _no_other_file(_url: str, _flags: int, _options: dict[str, str]) -> NoReturn:
+    raise Refused("it refers to another file")
 
 
 def _announced_s(container: InputContainer) -> float:

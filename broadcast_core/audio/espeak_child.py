@@ -28,7 +28,7 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes
 
 
 class Refused(Exception):
-    """The text or the voice cannot be spoken."""
+    """The text or the voice cannot be spoken; says why in a phrase that the parent translates."""
 
 
 def main() -> int:
@@ -57,7 +57,7 @@ def speak(text: bytes, voice: str, words_per_minute: int, longest_s: float) -> P
     if rate <= 0:
         raise ImportError("eSpeak NG does not start")
     if library.espeak_SetVoiceByName(voice.encode()) != _OK:
-        raise Refused(f"no voice {voice}")
+        raise Refused("it does not have this voice")
     samples = bytearray()
     longest = int(longest_s * rate) * SAMPLE_BYTES
 
@@ -70,9 +70,9 @@ def speak(text: bytes, voice: str, words_per_minute: int, longest_s: float) -> P
     library.espeak_SetSynthCallback(callback)
     library.espeak_SetParameter(_RATE, words_per_minute, 0)
     if library.espeak_Synth(text, ctypes.c_size_t(len(text) + 1), 0, 0, 0, _UTF8, None, None) != _OK:
-        raise Refused("the synthesiser refused the text")
+        raise Refused("the synthesiser cannot say it")
     if len(samples) > longest:
-        raise Refused(f"longer than {longest_s:g} s")
+        raise Refused("it takes too long to say")
     return Pcm(rate=rate, samples=bytes(samples))
 
 

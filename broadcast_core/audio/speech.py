@@ -73,7 +73,9 @@ def _sentence(failure: ChildFailed, language: str) -> Sentence:
             "Speech is not installed ({detail}). Install it with: pip install 'tocsin[voice]'", detail=failure.said
         )
     if failure.code == Exit.REFUSED:
-        return _("The voice for {language} refused the text: {detail}.", language=language, detail=failure.said)
+        return _(
+            "The voice for {language} refused the text: {detail}.", language=language, detail=Sentence(failure.said)
+        )
     if failure.code is None:
         return _("Speech in {language} failed: {detail}.", language=language, detail=failure.said)
     return _("The speech program for {language} crashed ({detail}).", language=language, detail=str(failure))

@@ -9,7 +9,7 @@ siren. The notes lie between 500 and 1,000 Hz, their overtones below 2,700 Hz, w
 from __future__ import annotations
 
 import math
-from array import array
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -22,14 +22,16 @@ RATE: Final = 22050
 LUFS: Final = -16.0  # of every tone, within 0.2
 END: Final = "end-1"
 
-_D5, _FS5, _A5 = 587.33, 739.99, 880.0
+# A pure major triad on D (4:5:6). At RATE each of its waves, overtones too, repeats after 150 samples.
+_D5, _FS5, _A5 = 588, 735, 882
+_PERIOD: Final = 150
 _PARTIALS: Final = ((1, 1.0), (2, 0.35), (3, 0.15))  # (multiple of the note, share)
 _ATTACK_S, _RELEASE_S = 0.012, 0.040  # long enough not to click
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    hertz: float
+    hertz: int
     seconds: float
     rest: float  # seconds of silence after it
 
@@ -69,18 +71,20 @@ def tone(name: str) -> Pcm:
 def _played(note: Note, peak: float) -> bytes:
     sounding = round(note.seconds * RATE)
     scale = 32767 * peak / sum(share for _multiple, share in _PARTIALS)
-    samples = array("h", (round(scale * _shape(i, sounding) * _wave(note.hertz, i)) for i in range(sounding)))
-    if array("h", [1]).tobytes()[0] == 0:  # a big-endian machine
-        samples.byteswap()
-    return samples.tobytes() + Pcm.of_silence(note.rest, RATE).samples
+    period = [scale * _wave(note.hertz, i) for i in range(_PERIOD)]
+    samples = (period * (sounding // _PERIOD + 1))[:sounding]
+    for i in range(round(_ATTACK_S * RATE)):
+        samples[i] *= _rise(i / (_ATTACK_S * RATE))
+    for i in range(round(_RELEASE_S * RATE)):
+        samples[-1 - i] *= _rise(i / (_RELEASE_S * RATE))
+    return struct.pack(f"<{sounding}h", *map(round, samples)) + Pcm.of_silence(note.rest, RATE).samples
 
 
-def _wave(hertz: float, index: int) -> float:
+def _wave(hertz: int, index: int) -> float:
     phase = 2 * math.pi * hertz * index / RATE
     return sum(share * math.sin(multiple * phase) for multiple, share in _PARTIALS)
 
 
-def _shape(index: int, sounding: int) -> float:
-    """Rise and fall of a note as half a cosine."""
-    edge = min(index / (_ATTACK_S * RATE), (sounding - index) / (_RELEASE_S * RATE))
-    return 1.0 if edge >= 1 else 0.5 - 0.5 * math.cos(math.pi * edge)
+def _rise(share: float) -> float:
+    """Half a cosine from 0 to 1."""
+    return 0.5 - 0.5 * math.cos(math.pi * share)

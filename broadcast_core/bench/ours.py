@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -45,6 +45,7 @@ from broadcast_core.store import Store
 from drivers.ip_speaker.driver import IpSpeakerDriver
 
 _POLL_S = 0.001
+_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,21 +72,19 @@ class OurPath:
     async def once(self) -> Run:
         alert = self._alert()
         area = parse_area("district", self._intake.registry.root.code)
-        durable_before = self._dispatch.settler.durable[Progress.RECEIVED]
+        settler, everybody = self._dispatch.settler, self._speakers
+        durable_before = settler.durable[Progress.RECEIVED]
         submitted = time.perf_counter()
         accepted = await self._intake.submit(alert, actor="bench", area=area)
         start = time.perf_counter()
         live = self._live.get(accepted.alert_id, accepted.revision)
         assert live is not None
-        while sum(n for (_, _, p), n in live.tally.items() if p >= Progress.RECEIVED) < self._speakers:
-            await asyncio.sleep(_POLL_S)
+        await _until(lambda: sum(n for (_, _, p), n in live.tally.items() if p >= Progress.RECEIVED) >= everybody)
         received = time.perf_counter()
-        while self._dispatch.settler.durable[Progress.RECEIVED] - durable_before < self._speakers:
-            await asyncio.sleep(_POLL_S)
+        await _until(lambda: settler.durable[Progress.RECEIVED] - durable_before >= everybody)
         durable = time.perf_counter()
         await self._express.stop(accepted.alert_id, actor="bench")
-        while not live.complete:
-            await asyncio.sleep(_POLL_S)
+        await _until(lambda: live.complete)
         silent = time.perf_counter()
         await self._express.drain()
         self._live.forget(live)
@@ -145,7 +144,6 @@ async def our_path(directory: Path, port: int, speakers: int) -> AsyncIterator[t
             epoch=await next_epoch(store, clock),
             clock=clock,
         )
-        await stack.enter_async_context(driver)
         dispatch = Dispatch([driver], store=store, live=live, endpoint_of=registry.endpoint_of, clock=clock)
         await stack.enter_async_context(dispatch)
         await driver.ready()
@@ -165,6 +163,12 @@ async def our_path(directory: Path, port: int, speakers: int) -> AsyncIterator[t
         file = directory / "provision.json"
         write_secret(file, provision_file(settings.mqtt, signer, keys, registry.speakers()))
         yield OurPath(intake, express, live, dispatch, speakers), file
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(_TIMEOUT_S):
+        while not true():  # noqa: ASYNC110  no event is worth having in the product for this
+            await asyncio.sleep(_POLL_S)
 
 
 async def _tone_only(words: Sequence[Words], level: Level, clip: str | None) -> Spoken:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from broadcast_core.cli.bench import bench
 from broadcast_core.cli.demo import demo
 from broadcast_core.cli.serve import serve
 from broadcast_core.cli.simulate import simulate
@@ -17,3 +18,4 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(serve)
 app.command()(simulate)
+app.command()(bench)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any, Final, Self
 
 import structlog
@@ -26,13 +27,14 @@ from broadcast_core.store import Store
 
 log = structlog.get_logger(__name__)
 
+_LAST_WORDS_S: Final = 3.0  # how long leaving drivers are listened to
 _RESTART_S: Final = 0.5  # a task of one channel that died is started again; the others never noticed
 
 __all__ = ["Dispatch", "PresenceBoard"]
 
 
 class Dispatch:
-    """`async with Dispatch(...)` runs every channel until it is left."""
+    """`async with Dispatch(...)` enters the drivers and runs every channel until it is left."""
 
     def __init__(
         self,
@@ -43,6 +45,10 @@ class Dispatch:
         endpoint_of: Callable[[str], Endpoint | None],
         clock: Clock,
     ) -> None:
+        self._drivers = tuple(drivers)
+        self._field = AsyncExitStack()
+        self._sending: list[asyncio.Task[None]] = []
+        self._listening: list[asyncio.Task[None]] = []
         self.presence = PresenceBoard()
         self.settler = Settler(store, live, clock)
         self._store = store
@@ -56,29 +62,35 @@ class Dispatch:
                 clock=clock,
                 greet=self._greet,
             )
-            for driver in drivers
+            for driver in self._drivers
         }
         self.orders = OrdersDesk(live, self.lines, endpoint_of, clock)
         self._chaser = Chaser(live, self.lines, self.presence, store, clock)
-        self._tasks: list[asyncio.Task[None]] = []
 
     def _greet(self, channel: Channel, hello: Hello) -> None:
         self.orders.greet(channel, hello)
 
     async def __aenter__(self) -> Self:
         await self._store.write(outbox.recover)
+        self._settling = asyncio.create_task(_keep_running("settler", self.settler.run), name="settler")
+        for driver in self._drivers:
+            await self._field.enter_async_context(driver)
         for line in self.lines.values():
-            self._start(f"send-{line.channel}", line.send_forever)
-            self._start(f"listen-{line.channel}", line.listen_forever)
-        self._start("orders", self.orders.run)
-        self._start("chaser", self._chaser.run)
-        self._start("settler", self.settler.run)
+            self._start(self._listening, f"listen-{line.channel}", line.listen_forever)
+            self._start(self._sending, f"send-{line.channel}", line.send_forever)
+        self._start(self._sending, "orders", self.orders.run)
+        self._start(self._sending, "chaser", self._chaser.run)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Stop sending, let the drivers end, hear what they say last, and make it durable."""
+        await _cancelled(self._sending)
+        await self._field.aclose()
+        await asyncio.wait(self._listening, timeout=_LAST_WORDS_S)
+        await _cancelled(self._listening)
+        for line in self.lines.values():
+            await line.settled()
+        await _cancelled([self._settling])
 
     def wake(self, channels: Iterable[Channel]) -> None:
         """There is something new in the outbox for these channels."""
@@ -95,8 +107,17 @@ class Dispatch:
         taken = await asyncio.gather(*(self.lines[c].send_now(by_channel[c]) for c in channels))
         return dict(zip(channels, taken, strict=True))
 
-    def _start(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._tasks.append(asyncio.create_task(_keep_running(name, work), name=name))
+    def _start(
+        self, tasks: list[asyncio.Task[None]], name: str, work: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        tasks.append(asyncio.create_task(_keep_running(name, work), name=name))
+
+
+async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
+    tasks = list(tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _keep_running(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -93,6 +93,11 @@ class Line:
         async for batch in self._driver.listen():
             self._take(batch)
 
+    async def settled(self) -> None:
+        """Everything that was heard is durable."""
+        while self._settling:
+            await asyncio.gather(*self._settling, return_exceptions=True)
+
     async def _send_due(self) -> None:
         self._woken.clear()
         claimed = await self._store.write(lambda c: outbox.claim(c, self.channel, self._clock.now()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -25,56 +25,80 @@ _SENT_GATHER_S: Final = 0.2
 
 
 class Settler:
-    """Makes receipts durable in groups. While storage fails it keeps them and tries again, loudly."""
+    """Makes receipts durable in groups: while one group commits, the next one gathers, and is one job again.
+
+    While storage fails it keeps them and tries again, loudly.
+    """
 
     def __init__(self, store: Store, live: Live, clock: Clock) -> None:
         self._store = store
         self._live = live
         self._clock = clock
         self._sent: list[Evidence] = []
+        self._gathering: list[Evidence] = []
+        self._group: asyncio.Future[None] | None = None  # done when what is gathering now is durable
+        self._woken = asyncio.Event()
         self.waiting = 0  # receipts not yet durable
         self.durable: Counter[Progress] = Counter()  # receipts made durable since the start
-        self.observers: list[Callable[[Sequence[Evidence]], None]] = []  # told of each batch; must be quick
 
     async def settle(self, receipts: Sequence[Receipt]) -> None:
         """Return when `receipts` are durable. What is live in memory has them at once."""
         now = self._clock.now()
-        evidence: list[Evidence] = []
-        sent: list[Evidence] = []
+        before = len(self._gathering)
         for receipt in receipts:
             entry = self._live.note(receipt)
             item = Evidence(receipt=receipt, attempt=1 if entry is None else entry.attempt, recorded_at=now)
-            (sent if receipt.progress is Progress.SENT else evidence).append(item)
-        self._sent += sent
-        if evidence:
-            await self._write(evidence)
+            (self._sent if receipt.progress is Progress.SENT else self._gathering).append(item)
+        if len(self._gathering) > before:
+            await asyncio.shield(self._next_group())
 
     async def run(self) -> None:
-        """Write what was sent, a little later than it happened, until cancelled."""
+        """Write what gathers until cancelled; what has gathered by then is written too."""
+        noting_sent = asyncio.create_task(self._gather_sent(), name="settler-sent")
         try:
             while True:
-                await asyncio.sleep(_SENT_GATHER_S)
-                await self._flush_sent()
+                await self._woken.wait()
+                await self._write_group()
         finally:
-            await self._flush_sent()
+            noting_sent.cancel()
+            self._take_sent()
+            await self._write_group()
 
-    async def _flush_sent(self) -> None:
+    def _next_group(self) -> asyncio.Future[None]:
+        if self._group is None:
+            self._group = asyncio.get_running_loop().create_future()
+        self._woken.set()
+        return self._group
+
+    async def _gather_sent(self) -> None:
+        while True:
+            await asyncio.sleep(_SENT_GATHER_S)
+            self._take_sent()
+
+    def _take_sent(self) -> None:
         if self._sent:
-            batch, self._sent = self._sent, []
-            await self._write(batch)
+            self._gathering += self._sent
+            self._sent = []
+            self._next_group()
+
+    async def _write_group(self) -> None:
+        self._woken.clear()
+        evidence, self._gathering = self._gathering, []
+        group, self._group = self._group, None
+        if not evidence:
+            return
+        self.waiting += len(evidence)
+        await self._write(evidence)
+        self.waiting -= len(evidence)
+        self.durable.update(item.receipt.progress for item in evidence)
+        if group is not None and not group.done():
+            group.set_result(None)
 
     async def _write(self, evidence: Sequence[Evidence]) -> None:
-        self.waiting += len(evidence)
-        try:
-            while True:
-                try:
-                    await self._store.write(lambda connection: outbox.settle(connection, evidence))
-                    self.durable.update(item.receipt.progress for item in evidence)
-                    for observe in self.observers:
-                        observe(evidence)
-                    return
-                except StorageFailed as error:
-                    log.error("receipts not yet durable", waiting=self.waiting, detail=error.detail)  # noqa: TRY400
-                    await asyncio.sleep(_RETRY_S)
-        finally:
-            self.waiting -= len(evidence)
+        while True:
+            try:
+                await self._store.write(lambda connection: outbox.settle(connection, evidence))
+                return
+            except StorageFailed as error:
+                log.error("receipts not yet durable", waiting=self.waiting, detail=error.detail)  # noqa: TRY400
+                await asyncio.sleep(_RETRY_S)

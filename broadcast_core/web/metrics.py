@@ -23,7 +23,7 @@ from broadcast_core.web.presence import presence_counts
 _NAMESPACE: Final = "tocsin"
 # Seconds from accepted to received: a fan-out takes tens of milliseconds, a speaker that was offline minutes.
 _BUCKETS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300)
-_MOST_UNCOUNTED: Final = 50_000  # receipts, if nobody ever scrapes
+_MOST_UNCOUNTED: Final = 10_000  # receipts, if nobody ever scrapes
 _ARRIVALS: Final = frozenset({Progress.RECEIVED, Progress.STARTED, Progress.FINISHED, Progress.HEARD})
 _ARRIVED: Final = "arrived"
 

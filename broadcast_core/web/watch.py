@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
+import structlog
 
 from broadcast_core.errors import Rejected, RejectReason
 from broadcast_core.i18n import _
@@ -20,6 +21,8 @@ from broadcast_core.model import Channel, DeliveryKey, DeliveryKind, Progress
 from broadcast_core.report import LiveCount, State, live_counts, state_of
 from broadcast_core.services import Services
 from broadcast_core.web.presence import PresenceCounts, presence_counts
+
+log = structlog.get_logger(__name__)
 
 TICK_S: Final = 0.25
 _MOST_WATCHERS: Final = 128  # far below the cap on connections: a stop always finds room
@@ -97,8 +100,9 @@ class Watch:
             sentence = _("{count} streams are open, that is the most; close one.", count=len(self._watchers))
             raise Rejected(RejectReason.BUSY, sentence)
         if self._looking is None:
-            self._look()  # nobody watched: how it stands now is where changes begin
+            self.look()  # nobody watched: how it stands now is where changes begin
             self._looking = asyncio.create_task(self._look_forever(), name="watch")
+            self._looking.add_done_callback(self._ended)
         watcher = Watcher(alert_id)
         self._watchers.add(watcher)
         self._begin(watcher)
@@ -112,36 +116,12 @@ class Watch:
     def close(self) -> None:
         """End all streams: the server goes down."""
         self._closed = True
-        for watcher in self._watchers:
-            self._tell(watcher, Event("end", "{}", last=True))
+        self._end_all()
 
     def is_live(self, alert_id: str) -> bool:
         return bool(self._services.live.revisions(alert_id))
 
-    def _begin(self, watcher: Watcher) -> None:
-        """How it stands. The next changes may tell some of it again: they say how things are, not what was added."""
-        watcher.events.put_nowait(self._first(watcher))
-        if watcher.alert_id is None:
-            return
-        for live in self._services.live.revisions(watcher.alert_id):
-            self._stood.setdefault((live.alert_id, live.revision), _standing(live))
-        if self._is_over(watcher.alert_id):
-            self._tell(watcher, self._end(watcher.alert_id))
-
-    async def _look_forever(self) -> None:
-        while True:
-            await asyncio.sleep(TICK_S)
-            self._look()
-
-    def _rest(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            self._looking = None
-        self._tallies.clear()
-        self._stood.clear()
-        self._presence = {}
-
-    def _look(self) -> None:
+    def look(self) -> None:
         """Compare what is live with how it stood, and tell the watchers."""
         changed = [live for live in self._services.live if self._moved(live)]
         known = {(live.alert_id, live.revision) for live in self._services.live}
@@ -156,6 +136,40 @@ class Watch:
             if self._is_over(alert_id):
                 self._tell_all(alert_id, self._end(alert_id))
         self._tell_overview(changed, gone)
+
+    def _begin(self, watcher: Watcher) -> None:
+        """How it stands. The next changes may tell some of it again: they say how things are, not what was added."""
+        watcher.events.put_nowait(self._first(watcher))
+        if watcher.alert_id is None:
+            return
+        for live in self._services.live.revisions(watcher.alert_id):
+            self._stood.setdefault((live.alert_id, live.revision), _standing(live))
+        if self._is_over(watcher.alert_id):
+            self._tell(watcher, self._end(watcher.alert_id))
+
+    async def _look_forever(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.look()
+
+    def _ended(self, looking: asyncio.Task[None]) -> None:
+        """A stream that stands still without an end would look like an alert that stands still."""
+        if not looking.cancelled() and looking.exception() is not None:
+            log.error("nobody looks for the watchers any more, their streams end", exc_info=looking.exception())
+            self._looking = None
+            self._end_all()
+
+    def _end_all(self) -> None:
+        for watcher in self._watchers:
+            self._tell(watcher, Event("end", "{}", last=True))
+
+    def _rest(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+        self._tallies.clear()
+        self._stood.clear()
+        self._presence = {}
 
     def _moved(self, live: LiveAlert) -> bool:
         identity = (live.alert_id, live.revision)

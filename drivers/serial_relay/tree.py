@@ -102,8 +102,10 @@ class Tree:
         if not await _within(_LEAVE_S, self._guard.wait()):
             log.error("serial_relay.guard_stuck", pid=self._guard.pid)
             self._kill_guard()
-            await self._guard.wait()
         await self._bury_worker()
+        await _within(_LEAVE_S, self._guard.wait())
+        # Both are dead, so both pipes are at their end: read to it, and asyncio closes them.
+        await asyncio.wait(self._tasks, timeout=_LEAVE_S)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -18,21 +18,24 @@ class Watch:
         self._watchdog_s = watchdog_s
         self._ticked_at = now
         self._silence_s = watchdog_s - START_S
+        self._heard = False
         self._closed: Sequence[wire.Closed] = ()
 
     def beat(self, beat: wire.Beat) -> None:
         """The worker has said that it lives, and which boards are not proven open."""
-        self._silence_s = 0.0
+        self._heard = True
         self._closed = beat.closed
 
     def tick(self, now: float) -> str | None:
         """Why the worker has to be ended, or None.
 
-        Silence is counted in ticks, each for two periods at most: when the whole machine stood still, or the guard
-        itself got no time, that was not the worker's silence.
+        Silence is counted from the first tick after a heartbeat, and each tick for two periods at most: when the
+        whole machine stood still, or the guard itself got no time, that was not the worker's silence.
         """
-        self._silence_s += min(now - self._ticked_at, 2 * self.period_s)
+        elapsed = min(now - self._ticked_at, 2 * self.period_s)
+        self._silence_s = 0.0 if self._heard else self._silence_s + elapsed
         self._ticked_at = now
+        self._heard = False
         if self._silence_s > self._watchdog_s:
             return "worker hung"
         for board in self._closed:

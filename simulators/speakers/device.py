@@ -102,7 +102,7 @@ class Device:
         self._subscribing = False
         if self._alive_at is None:
             self._alive_n = 0
-            self._alive_at = now + self._random.randrange(round(self.memory.heartbeat_s * 1000) + 1)
+            self._pace(self.memory.heartbeat_s, now)
         return [self._hello(self._greeting.fresh(now), now)]
 
     def lost(self) -> None:
@@ -253,7 +253,7 @@ class Device:
 
     def _obey(self, orders: OrdersCommand, now: int) -> list[Effect]:
         """The whole truth: what is not in it is over, what is new in it starts."""
-        self.memory.heartbeat_s = orders.heartbeat_s
+        self._pace(orders.heartbeat_s, now)
         zones = acceptable(orders.zones, self._topics.root)
         effects = move(self.memory.zones, zones)
         self._subscribing |= any(isinstance(effect, Subscribe) for effect in effects)
@@ -333,6 +333,12 @@ class Device:
             evidence=self.memory.newest_evidence(),
         )
         return Say(Up.HELLO, report)
+
+    def _pace(self, heartbeat_s: float, now: int) -> None:
+        """Beat at this pace from now on; the first beat anywhere within one, so that a fleet spreads."""
+        if self._alive_at is None or heartbeat_s != self.memory.heartbeat_s:
+            self._alive_at = now + self._random.randrange(round(heartbeat_s * 1000) + 1)
+        self.memory.heartbeat_s = heartbeat_s
 
     def _alive(self, now: int) -> Say:
         self._alive_n += 1

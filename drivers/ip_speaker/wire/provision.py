@@ -32,12 +32,18 @@ class Broker(Struct, frozen=True, kw_only=True):
     username: str | None = None
     password: str | None = None
 
+    def __repr__(self) -> str:
+        return f"Broker({self.host}:{self.port})"
+
 
 class SpeakerKey(Struct, frozen=True, kw_only=True):
     """One speaker: its identifier, and the 32 bytes under which it authenticates what it says."""
 
     id: str
     mac_key: bytes
+
+    def __repr__(self) -> str:
+        return f"SpeakerKey({self.id})"
 
 
 class Provision(Struct, frozen=True, kw_only=True):

@@ -137,15 +137,15 @@ def endless_flac(sine: Sine, seconds: int) -> bytes:
 async def test_a_small_file_of_endless_sound_is_refused_at_the_limit(sine: Sine) -> None:
     bomb = endless_flac(sine, 1800)
     assert len(bomb) < 400_000
-    assert "longer than 600 s" in await refusal(bomb)
+    assert "longer than allowed" in await refusal(bomb)
 
 
 async def test_a_file_that_announces_too_much_is_refused_before_it_is_decoded(sine: Sine) -> None:
-    assert "longer than 10 s" in await refusal(mp3(sine(11.0), 32).data, ClipLimits(seconds=10))
+    assert "longer than allowed" in await refusal(mp3(sine(11.0), 32).data, ClipLimits(seconds=10))
 
 
 async def test_a_sample_rate_of_one_hertz_does_not_blow_up() -> None:
-    assert "longer than" in await refusal(Pcm(rate=1, samples=os.urandom(200_000)).to_wav())
+    assert "longer than allowed" in await refusal(Pcm(rate=1, samples=os.urandom(200_000)).to_wav())
 
 
 async def test_too_many_bytes_are_refused_without_a_child() -> None:

@@ -65,8 +65,8 @@ async def test_chinese_under_another_language_is_not_spelled_out() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--voice", "nonsense", "--rate", "150"), "no voice nonsense"),
-        (("--voice", "en", "--rate", "150", "--longest", "2"), "longer than 2 s"),
+        (("--voice", "nonsense", "--rate", "150"), "it does not have this voice"),
+        (("--voice", "en", "--rate", "150", "--longest", "2"), "it takes too long to say"),
     ],
 )
 async def test_the_program_refuses_what_it_cannot_speak(arguments: tuple[str, ...], said: str) -> None:

@@ -184,6 +184,7 @@ class Core:
     http: aiohttp.ClientSession
     database: Path
     express: ExpressLane
+    listener: AsyncExitStack  # close it to take the server down
     texts: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
@@ -304,7 +305,8 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
         registry=lambda: current[0],
     )
     app = make_app(services, tokens, limits)
-    address = await stack.enter_async_context(listening(app, Listener(port=0), app[CONNECTIONS]))
+    listener = await stack.enter_async_context(AsyncExitStack())
+    address = await listener.enter_async_context(listening(app, Listener(port=0), app[CONNECTIONS]))
     http = await stack.enter_async_context(aiohttp.ClientSession())
     core = Core(
         url=f"http://{address[0]}:{address[1]}",
@@ -315,6 +317,7 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
         http=http,
         database=directory / "tocsin.db",
         express=express,
+        listener=listener,
     )
     for name, scopes in (
         ("all", tuple(TokenScope)),

@@ -159,9 +159,7 @@ class Bench:
     def boot(self) -> None:
         guard = Guard(Verifier({key.key_id: key for key in self.pen.trusted}), Domain.LIVE)
         clock = DeviceClock(self.utc + self.rtc_error, self.now)
-        self.device = Device(
-            ME, Topics("tocsin/1", Domain.LIVE), guard.open, self.memory, clock, Random(1), Habits()
-        )
+        self.device = Device(ME, Topics("tocsin/1", Domain.LIVE), guard.open, self.memory, clock, Random(1), Habits())
 
     def greet(self, live: tuple[bytes, ...] = ()) -> list[Effect]:
         """Connect, say hello, get orders; and again, because the orders brought a zone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -57,9 +58,9 @@ class TestGreeting:
             hellos += read.hellos(cold.device.woken(cold.now))
             times.append(cold.now)
         assert {h.nonce for h in hellos} == {first[0].nonce}
-        gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+        gaps = [b - a for a, b in itertools.pairwise(times)]
         assert 3000 <= gaps[0] < 4500
-        assert all(a <= b for a, b in zip(gaps[:4], gaps[1:5], strict=True))
+        assert all(a <= b for a, b in itertools.pairwise(gaps[:5]))
         assert max(gaps) < 90_000
 
     def test_until_its_hello_is_answered_it_starts_nothing(self, cold: Any, read: Any) -> None:
@@ -551,7 +552,9 @@ class TestOrders:
         b = bench.signed_start(alert="B", start_at=bench.utc + 9000)
         bench.hear(b)
         effects = bench.push((b,))
-        assert [(r.alert, r.progress, r.detail) for r in read.receipts(effects)] == [("A", "stopped", "not in orders")]
+        assert [(r.alert, r.progress, r.detail) for r in read.receipts(effects)] == [
+            ("A", "stopped", "not in orders")
+        ]
         assert bench.device.player.holds("B", 1)
 
     def test_what_came_after_them_goes_on(self, bench: Any) -> None:
@@ -566,7 +569,9 @@ class TestOrders:
         bench.now += 1000
         assert read.words(bench.greet()) == ["stopped"]
 
-    def test_missing_tones_are_fetched_with_a_delay_and_then_used(self, bench: Any, read: Any, make_audio: Any) -> None:
+    def test_missing_tones_are_fetched_with_a_delay_and_then_used(
+        self, bench: Any, read: Any, make_audio: Any
+    ) -> None:
         tones = {"attention": make_audio(size=10, sha256="cd" * 32)}
         (fetch,) = read.fetches(bench.push(tones=tones))
         assert 0 <= fetch.delay_ms <= 1500
@@ -617,7 +622,9 @@ class TestSound:
         assert read.words(effects)[-1] == "failed/content_unavailable"
         assert read.receipts(effects)[-1].played_ms == 16_000
 
-    def test_a_fetch_that_failed_is_tried_again_ever_more_slowly(self, bench: Any, read: Any, make_audio: Any) -> None:
+    def test_a_fetch_that_failed_is_tried_again_ever_more_slowly(
+        self, bench: Any, read: Any, make_audio: Any
+    ) -> None:
         bench.start(audio=make_audio())
         delays = [read.fetches(bench.nothing_came())[0].delay_ms for _ in range(7)]
         assert delays == [1000, 2000, 4000, 8000, 16000, 30000, 30000]

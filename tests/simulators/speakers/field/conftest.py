@@ -1,4 +1,4 @@
-"""A small core at a real broker, and a real HTTP server for the audio: what a fleet of simulated speakers talks to."""
+"""A small core at a real broker, and a real HTTP server for the audio: what a simulated fleet talks to."""
 
 from __future__ import annotations
 

@@ -77,7 +77,9 @@ async def test_alive_comes_at_the_pace_of_the_orders(core: Any) -> None:
         await fleet.ready()
         alive = [r for who, r, _ in core.heard if who == ONE and type(r).__name__ == "AliveReport"]
         await core.until(
-            lambda: sum(who == ONE and type(r).__name__ == "AliveReport" for who, r, _ in core.heard) >= len(alive) + 2,
+            lambda: (
+                sum(who == ONE and type(r).__name__ == "AliveReport" for who, r, _ in core.heard) >= len(alive) + 2
+            ),
             "heartbeats",
         )
 

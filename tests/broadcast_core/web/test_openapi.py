@@ -1,0 +1,162 @@
+"""The OpenAPI document says what the server does: every route, and answers that fit their schemas."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from broadcast_core.model import Progress, Reason
+from broadcast_core.web.kit import SERVICES
+
+_KINDS: Mapping[str, Any] = {
+    "object": dict, "array": list, "string": str, "boolean": bool, "null": type(None), "integer": int,
+    "number": (int, float),
+}  # fmt: skip
+_KEYWORDS = {
+    "$ref", "type", "properties", "required", "items", "enum", "anyOf", "title", "description", "default", "format",
+    "additionalProperties", "prefixItems", "minItems", "maxItems", "minimum", "maximum", "minLength", "maxLength",
+}  # fmt: skip
+
+
+class Checker:
+    """JSON Schema (2020-12) as far as the document uses it; a keyword it does not know is a failure."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._schemas = document["components"]["schemas"]
+
+    def check(self, value: Any, schema: Mapping[str, Any], where: str = "$") -> None:
+        unknown = schema.keys() - _KEYWORDS
+        assert not unknown, f"{where}: keywords {unknown}"
+        if "$ref" in schema:
+            name = re.fullmatch(r"#/components/schemas/(\w+)", schema["$ref"])
+            assert name is not None
+            self.check(value, self._schemas[name.group(1)], where)
+        if "anyOf" in schema:
+            assert any(self._fits(value, option, where) for option in schema["anyOf"]), where
+        if "enum" in schema:
+            assert value in schema["enum"], f"{where}: {value}"
+        if "type" in schema:
+            self._check_kind(value, schema["type"], where)
+        if schema.get("format") == "date-time":
+            assert datetime.fromisoformat(value).tzinfo is not None, where
+        for inner, name, what in self._inside(value, schema):
+            self.check(inner, what, f"{where}.{name}")
+
+    def _fits(self, value: Any, schema: Mapping[str, Any], where: str) -> bool:
+        try:
+            self.check(value, schema, where)
+        except AssertionError:
+            return False
+        return True
+
+    @staticmethod
+    def _check_kind(value: Any, kind: str, where: str) -> None:
+        assert isinstance(value, _KINDS[kind]), f"{where}: {value!r} is no {kind}"
+        assert kind == "boolean" or not isinstance(value, bool), where
+
+    @staticmethod
+    def _inside(value: Any, schema: Mapping[str, Any]) -> Iterator[tuple[Any, str, Mapping[str, Any]]]:
+        if isinstance(value, dict):
+            properties = schema.get("properties", {})
+            missing = set(schema.get("required", ())) - value.keys()
+            assert not missing, missing
+            more = schema.get("additionalProperties", True)
+            if "properties" in schema and "additionalProperties" not in schema:
+                assert value.keys() <= properties.keys(), value.keys() - properties.keys()
+            for name, inner in value.items():
+                if name in properties:
+                    yield inner, name, properties[name]
+                elif isinstance(more, dict):
+                    yield inner, name, more
+        elif isinstance(value, list):
+            assert schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
+            prefix = schema.get("prefixItems", ())
+            for i, inner in enumerate(value):
+                what = prefix[i] if i < len(prefix) else schema.get("items", {})
+                if isinstance(what, dict):
+                    yield inner, str(i), what
+
+
+@pytest.fixture
+async def document(core: Any) -> Any:
+    response = await core.ask("GET", "/api/v1/openapi.json", token="reader")
+    assert response.status == 200
+    return await response.json()
+
+
+async def test_the_document_is_whole(document: Any) -> None:
+    assert document["openapi"].startswith("3.1")
+    text = str(document)
+    for name in re.findall(r"#/components/schemas/(\w+)", text):
+        assert name in document["components"]["schemas"]
+    operations = [op for path in document["paths"].values() for op in path.values()]
+    identifiers = [op["operationId"] for op in operations]
+    assert len(identifiers) == len(set(identifiers))
+    assert all(op["summary"] and op["responses"] for op in operations)
+
+
+async def test_every_route_is_documented_and_every_documented_route_exists(core: Any, document: Any) -> None:
+    from broadcast_core.web import make_app
+
+    app = make_app(core.services, core.tokens)
+    assert app[SERVICES] is core.services
+    live = {(r.method, r.resource.canonical) for r in app.router.routes() if r.resource is not None}
+    written = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
+    assert live == written
+
+
+async def test_every_answer_fits_its_schema(core: Any, document: Any) -> None:
+    checker = Checker(document)
+    core.speakers.answers = {"SPK-1": (Progress.RECEIVED, Progress.FAILED), "SPK-2": (Progress.STARTED,)}
+    core.speakers.reasons["SPK-1"] = Reason.HARDWARE
+    alert_id = (await core.send(core.cap(zone="D", channels="speaker,sms")))["alert_id"]
+    checked = set()
+
+    async def ask(method: str, path: str, where: str, status: int = 200, **more: Any) -> None:
+        response = await core.ask(method, path, **more)
+        assert response.status == status, (path, await response.text())
+        schema = document["paths"][where][method.lower()]["responses"][str(status)]["content"]
+        assert response.content_type in schema, (path, response.content_type)
+        if response.content_type.endswith("json") and response.content_type != "application/geo+json":
+            checker.check(await response.json(), schema[response.content_type]["schema"], path)
+        checked.add((method, where))
+
+    v1, one = "/api/v1", "/api/v1/alerts/{alert_id}"
+    cap_headers = {"Content-Type": "application/cap+xml"}
+    await ask("POST", f"{v1}/alerts", f"{v1}/alerts", 201, data=core.cap("A-2"), headers=cap_headers)
+    await ask("POST", f"{v1}/alerts", f"{v1}/alerts", 200, data=core.cap("A-2"), headers=cap_headers)
+    await ask("POST", f"{v1}/alerts", f"{v1}/alerts", 400, data=b"<", headers=cap_headers)
+    await ask("POST", f"{v1}/alerts", f"{v1}/alerts", 401, token=None)
+    await ask("POST", f"{v1}/alerts", f"{v1}/alerts", 403, token="reader")
+    await ask("GET", f"{v1}/alerts", f"{v1}/alerts")
+    for path in ("/cap", "/deliveries", "/report", "/report.json", "/report.csv", ""):
+        await ask("GET", f"{v1}/alerts/{alert_id}{path}", one + path)
+        await ask("GET", f"{v1}/alerts/nobody{path}", one + path, 404)
+    await ask("POST", f"{v1}/alerts/{alert_id}/stop", f"{one}/stop")
+    await core.express.drain()
+    await ask("POST", f"{v1}/alerts/{alert_id}/stop", f"{one}/stop", 409)
+    await ask("GET", f"{v1}/alerts/{alert_id}/report", f"{one}/report")
+    await ask("GET", f"{v1}/alerts/{alert_id}/deliveries?kind=stop", f"{one}/deliveries")
+    await ask("GET", f"{v1}/registry/zones", f"{v1}/registry/zones")
+    await ask("GET", f"{v1}/registry/endpoints", f"{v1}/registry/endpoints")
+    await ask("GET", f"{v1}/registry/export", f"{v1}/registry/export")
+    await ask("GET", f"{v1}/registry/export?format=geojson", f"{v1}/registry/export")
+    csv = {"Content-Type": "text/csv"}
+    good, bad = b"kind,id,zone,name\nspeaker,SPK-9,N2,x\n", b"kind,id,zone,name\nspeaker,SPK-9,X,x\n"
+    await ask("POST", f"{v1}/registry/import", f"{v1}/registry/import", data=good, headers=csv)
+    await ask("POST", f"{v1}/registry/import", f"{v1}/registry/import", 422, data=bad, headers=csv)
+    await ask("GET", f"{v1}/me", f"{v1}/me")
+    await ask("GET", f"{v1}/tokens", f"{v1}/tokens")
+    await ask("POST", f"{v1}/tokens", f"{v1}/tokens", 201, json={"actor": "x", "scopes": ["read"]})
+    token_id = next(token.id for token in core.tokens if token.actor == "x")
+    await ask("DELETE", f"{v1}/tokens/{token_id}", f"{v1}/tokens/{{token_id}}")
+    await ask("GET", f"{v1}/openapi.json", f"{v1}/openapi.json")
+    await ask("GET", "/healthz", "/healthz", token=None)
+    await ask("GET", "/metrics", "/metrics", token=None)
+    streams = {("GET", f"{one}/events"), ("GET", f"{v1}/events")}
+    everything = {(m.upper(), path) for path, item in document["paths"].items() for m in item}
+    assert everything - checked == streams
