@@ -100,8 +100,10 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             clock=clock,
         )
         drivers: list[Driver] = [speakers]
+        horns: SerialRelayDriver | None = None
         if settings.serial.lines:
-            drivers.append(SerialRelayDriver(settings.serial, clock))
+            horns = SerialRelayDriver(settings.serial, clock, current.registry.ordered(Channel.HORN))
+            drivers.append(horns)
         if settings.sms.enabled:
             secret = secret_bytes(settings.secrets_dir / "sms-reports")
             phones = SmsGatewayDriver(settings.sms, _password(settings.sms.password_file) or "", secret, clock)
@@ -115,6 +117,8 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         async def registry_changed(registry: Registry, change: Change) -> None:
             current.registry = registry
             await keys.provide(store, current.speakers(), clock.now())
+            if horns is not None:
+                horns.watch(registry.ordered(Channel.HORN))
             for endpoint in current.affected(change):
                 dispatch.orders.push(endpoint)
 

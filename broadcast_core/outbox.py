@@ -1,6 +1,6 @@
 """The outbox: the only queue of the system, and the only place where intake and dispatch meet.
 
-put      one transaction, before anything is sent
+put      one transaction, before anything is sent; who sends at once claims in the same transaction
 claim    a row leaves the queue in the transaction that reads it
 settle   evidence is appended; a delivery's progress is the maximum of its evidence and never falls
 release  back into the queue, not before some instant
@@ -84,12 +84,12 @@ async def put(
 ) -> None:
     """Store a plan's deliveries, queued, and those that cannot be reached as failed. Again is harmless.
 
-    With `progress` SENT they have gone out already (a stop acts before it is recorded); evidence that came before
-    the rows did is counted.
+    With `progress` CLAIMED the caller sends them itself, at once. With SENT they have gone out already (a stop acts
+    before it is recorded); evidence that came before the rows did is counted.
     """
     rows = _rows_of(plan, expires, progress)
     await bulk(connection, _insert(connection, delivery_table), rows, _DELIVERY_COLUMNS)
-    if progress is not Progress.QUEUED:
+    if progress is Progress.SENT:
         await _raise_to_evidence(connection, plan.alert_id, plan.revision)
     failed = [
         Evidence(

@@ -29,14 +29,19 @@ class Course:
     name: str
     speakers: int
     rounds: int
-    verify: Literal["once", "each"] = "once"
+    fleet: Literal["light", "simulated"] = "light"
     naive: bool = True
     idle: bool = False
 
 
+_FLEETS: Final = {
+    "light": ("broadcast_core.bench.light",),
+    "simulated": ("simulators.speakers", "--provision"),
+}
 COURSES: Final = (
     Course(name="district", speakers=1099, rounds=10, idle=True),
-    Course(name="district, each speaker verifies", speakers=1099, rounds=5, verify="each", naive=False),
+    # The speakers of `tocsin simulate`: each verifies for itself, starts to sound, and says so.
+    Course(name="district, simulated speakers", speakers=1099, rounds=5, fleet="simulated", naive=False),
     Course(name="city", speakers=10_000, rounds=5, naive=False),
 )
 
@@ -53,7 +58,7 @@ async def run(courses: Sequence[Course]) -> AsyncIterator[dict[str, Any]]:
     for course in courses:
         async for line in _course(course):
             yield line
-            if line["kind"] == "result" and course.verify == "once":
+            if line["kind"] == "result" and course.fleet == "light":
                 per_endpoint[course.speakers] = line["us_per_endpoint"]
     if len(per_endpoint) > 1:
         few, many = min(per_endpoint), max(per_endpoint)
@@ -73,9 +78,7 @@ async def _course(course: Course) -> AsyncIterator[dict[str, Any]]:
         await raw.start()
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tocsin-bench-")))
         ours, provision = await stack.enter_async_context(our_path(directory, port, course.speakers))
-        fleet = await stack.enter_async_context(
-            process("simulators.speakers", "--provision", str(provision), "--verify", course.verify)
-        )
+        fleet = await stack.enter_async_context(process(*_FLEETS[course.fleet], str(provision)))
         naive = NaiveWay(port, course.speakers) if course.naive else None
         rounds: list[dict[str, float]] = []
         for number in range(-_WARM_UPS, course.rounds):
@@ -119,7 +122,7 @@ def _result(course: Course, rounds: Sequence[dict[str, float]]) -> dict[str, Any
         "course": course.name,
         "speakers": course.speakers,
         "rounds": course.rounds,
-        "verify": course.verify,
+        "fleet": course.fleet,
         "median": middle,
         "ratio_to_raw": round(middle["durable_ms"] / middle["raw_ms"], 2),
         "us_per_endpoint": round(middle["durable_ms"] * 1000 / course.speakers, 1),

@@ -21,7 +21,7 @@ from broadcast_core.dispatch.orders import OrdersDesk
 from broadcast_core.dispatch.presence import PresenceBoard
 from broadcast_core.dispatch.settler import Settler
 from broadcast_core.driver import Driver
-from broadcast_core.live import Live
+from broadcast_core.live import Live, LiveAlert, LiveDelivery
 from broadcast_core.model import Channel, Delivery, Endpoint, Hello
 from broadcast_core.store import Store
 
@@ -97,6 +97,15 @@ class Dispatch:
         for channel in channels:
             if channel in self.lines:
                 self.lines[channel].wake()
+
+    def hand_over(self, live: LiveAlert, entries: Iterable[LiveDelivery]) -> None:
+        """Send deliveries that were claimed when they were stored."""
+        by_channel: dict[Channel, list[LiveDelivery]] = {}
+        for entry in entries:
+            by_channel.setdefault(entry.delivery.endpoint.channel, []).append(entry)
+        for channel, claimed in by_channel.items():
+            if channel in self.lines:
+                self.lines[channel].hand_over(live, claimed)
 
     async def send_now(self, deliveries: Iterable[Delivery]) -> Mapping[Channel, bool]:
         """Hand deliveries to all their channels at once, past the outbox. Which channels took them."""

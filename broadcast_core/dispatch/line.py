@@ -32,6 +32,7 @@ from broadcast_core.store import Store
 log = structlog.get_logger(__name__)
 
 _CHANNEL_DOWN_RETRY: Final = timedelta(seconds=1)
+_FAULT_RETRY: Final = timedelta(seconds=5)
 _IDLE_S: Final = 1.0  # how often the queue is looked at without being woken: rows put back for later become due
 
 
@@ -58,11 +59,19 @@ class Line:
         self._clock = clock
         self._greet = greet
         self._woken = asyncio.Event()
+        self._handed: list[tuple[LiveAlert, LiveDelivery]] = []
+        self._look = True  # there may be something in the outbox
         self._settling: set[asyncio.Task[None]] = set()
         self.down_since: datetime | None = None
 
     def wake(self) -> None:
         """There is something in the outbox for this channel."""
+        self._look = True
+        self._woken.set()
+
+    def hand_over(self, live: LiveAlert, claimed: Sequence[LiveDelivery]) -> None:
+        """Send these; they are claimed already, so the outbox need not be asked."""
+        self._handed += [(live, entry) for entry in claimed]
         self._woken.set()
 
     async def send_now(self, deliveries: Sequence[Delivery]) -> bool:
@@ -87,7 +96,7 @@ class Line:
                 async with asyncio.timeout(_IDLE_S):
                     await self._woken.wait()
             except TimeoutError:
-                pass
+                self._look = True
 
     async def listen_forever(self) -> None:
         async for batch in self._driver.listen():
@@ -100,30 +109,48 @@ class Line:
 
     async def _send_due(self) -> None:
         self._woken.clear()
-        claimed = await self._store.write(lambda c: outbox.claim(c, self.channel, self._clock.now()))
-        sending: list[tuple[LiveAlert, LiveDelivery]] = []
-        for row in claimed:
-            found = self._live.find(row.key)
-            if found is None or found[1].progress.ended:
-                continue  # ended between its commit and now
-            live, entry = found
-            if live.ended and row.key.kind is DeliveryKind.START:
-                continue
-            entry.attempt = row.attempt
-            self._live.advance(live, entry, Progress.CLAIMED)
-            sending.append(found)
+        if self._handed:
+            handed, self._handed = self._handed, []
+            await self._send(handed)
+        if self._look:
+            self._look = False
+            claimed = await self._store.write(lambda c: outbox.claim(c, self.channel, self._clock.now()))
+            found = []
+            for row in claimed:
+                entry = self._live.find(row.key)
+                if entry is not None:  # not known: its alert is history
+                    entry[1].attempt = row.attempt
+                    found.append(entry)
+            await self._send(found)
+
+    async def _send(self, claimed: Sequence[tuple[LiveAlert, LiveDelivery]]) -> None:
+        now = self._clock.now()
+        sending = [(live, entry) for live, entry in claimed if _may_go(live, entry, now)]
         if not sending:
             return
         sent_at = self._clock.monotonic()
-        for _, entry in sending:
+        for live, entry in sending:
+            self._live.advance(live, entry, Progress.CLAIMED)
             entry.sent_at = sent_at
         try:
             await self._driver.send([entry.this_attempt() for _, entry in sending])
         except DriverUnavailable as error:
             self._note_down(error)
-            await self._put_back([(e.key, e.attempt, self._clock.now() + _CHANNEL_DOWN_RETRY) for _, e in sending])
+            await self._try_later(sending, _CHANNEL_DOWN_RETRY)
+        except Exception:
+            # A fault of ours. What was claimed must not be lost with it, nor tried without a pause.
+            log.exception("a driver failed to send", channel=self.channel, deliveries=len(sending))
+            await self._try_later(sending, _FAULT_RETRY)
         else:
             self._note_up()
+
+    async def _try_later(self, claimed: Sequence[tuple[LiveAlert, LiveDelivery]], wait: timedelta) -> None:
+        try:
+            await self._put_back([(e.key, e.attempt, self._clock.now() + wait) for _, e in claimed])
+        except StorageFailed:
+            self._handed += claimed  # still claimed by us, in memory
+            await asyncio.sleep(wait.total_seconds())
+            self._woken.set()
 
     async def _put_back(self, rows: Sequence[tuple[DeliveryKey, int, datetime]]) -> None:
         for key, attempt, _ in rows:
@@ -185,3 +212,10 @@ class Line:
         if self.down_since is not None:
             log.info("channel up", channel=self.channel, down_since=self.down_since.isoformat())
             self.down_since = None
+
+
+def _may_go(live: LiveAlert, entry: LiveDelivery, now: datetime) -> bool:
+    """Not if it was ended, or has expired, between its commit and now."""
+    if entry.progress.ended:
+        return False
+    return entry.key.kind is DeliveryKind.STOP or (not live.ended and live.expires > now)

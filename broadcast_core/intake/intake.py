@@ -225,22 +225,19 @@ class Intake:
         return stop, plan
 
     def _hand_over(self, entry: Entry) -> None:
-        channels: set[Channel] = set()
         for stop, plan in entry.stops:
             self._live.end(stop)
             revisions = [a for a in self._live.revisions(stop.alert_id) if a.revision <= stop.revision]
             if revisions:
-                self._live.add(revisions[-1], plan.deliveries)
-            channels |= {d.endpoint.channel for d in plan.deliveries}
+                self._dispatch.hand_over(revisions[-1], self._live.add(revisions[-1], plan.deliveries))
         if entry.plan is not None:
-            self._live.begin(
+            live = self._live.begin(
                 entry.plan,
                 starts=entry.starts,
                 expires=entry.expires,
                 accepted_at=entry.accepted.accepted_at,
             )
-            channels |= {d.endpoint.channel for d in entry.plan.deliveries}
-        self._dispatch.wake(channels)
+            self._dispatch.hand_over(live, live.deliveries.values())
 
     def _authorities(self) -> dict[str, Authority]:
         return {sender: Authority[name] for sender, name in self._settings.policy.authority_by_sender.items()}

@@ -16,7 +16,7 @@ from broadcast_core.errors import AlertRejected, RejectReason
 from broadcast_core.i18n import Sentence, _
 from broadcast_core.intake import memory
 from broadcast_core.lifecycle import Lesson
-from broadcast_core.model import Alert, Channel, Endpoint, MsgType, Plan, Start, Stop
+from broadcast_core.model import Alert, Channel, Endpoint, MsgType, Plan, Progress, Start, Stop
 from broadcast_core.model.form import encode_starts
 from broadcast_core.plan import Expression, to_builtins
 from broadcast_core.services import Accepted, Idempotency
@@ -43,17 +43,20 @@ class Entry:
 
 
 async def enter(connection: AsyncConnection, entry: Entry) -> None:
-    """Store the message, its deliveries, what it ends, what it taught, who did it, and the answer."""
+    """Store the message, its deliveries, what it ends, what it taught, who did it, and the answer.
+
+    The deliveries are claimed in this same transaction: intake hands them to dispatch as soon as it is durable.
+    """
     now = entry.accepted.accepted_at
     await memory.remember(connection, entry.lesson)
     for stop, plan in entry.stops:
         await outbox.end(connection, stop)
-        await outbox.put(connection, plan, expires=stop.expires, now=now)
+        await outbox.put(connection, plan, expires=stop.expires, now=now, progress=Progress.CLAIMED)
     if entry.plan is None:
         await _file(connection, entry, now)
     else:
         await _insert_alert(connection, entry, now)
-        await outbox.put(connection, entry.plan, expires=entry.expires, now=now)
+        await outbox.put(connection, entry.plan, expires=entry.expires, now=now, progress=Progress.CLAIMED)
     await audit.record(
         connection,
         now=now,

@@ -73,7 +73,7 @@ def _message(identifier: str, msg_type: MsgType, headline: str) -> Alert:
         status=Status.ACTUAL,
         msg_type=msg_type,
         scope=Scope.PUBLIC,
-        references=() if msg_type is MsgType.ALERT else (_message("A", MsgType.ALERT, "").reference,),
+        references=() if msg_type is MsgType.ALERT else (_message("A", MsgType.ALERT, "x").reference,),
         infos=(info,),
     )
 
@@ -89,7 +89,7 @@ class Ledger:
         return self.registry.endpoints[identifier]
 
     async def accept(
-        self, alert_id: str, endpoints: Iterable[str], *, revision: int = 1, at: datetime = NOW, headline: str = "",
+        self, alert_id: str, endpoints: Iterable[str], *, revision: int = 1, at: datetime = NOW, headline: str = "预警",
         unreachable: Iterable[str] = (), notes: Iterable[Sentence] = (), actor: str = "李值班",
     ) -> None:  # fmt: skip
         """An alert's revision with its deliveries, all queued."""
@@ -132,7 +132,7 @@ class Ledger:
         kind: DeliveryKind = DeliveryKind.START, reason: Reason | None = None, attempt: int = 1, detail: str = "",
         retry_after: timedelta | None = None, played: timedelta | None = None,
     ) -> None:  # fmt: skip
-        """Evidence of one endpoint, on record so many seconds after the acceptance; its own clock is a second late."""
+        """Evidence of one endpoint, on record so long after the acceptance; its own clock is a second late."""
         key = DeliveryKey(alert_id=alert_id, revision=revision, kind=kind, endpoint_id=endpoint_id)
         recorded_at = NOW + timedelta(seconds=after)
         pieces = [

@@ -37,7 +37,7 @@ async def test_an_update_changes_an_alerts_line_and_not_its_place(store: Store, 
     await ledger.accept("B", ["SPK-1"], at=NOW + timedelta(seconds=1))
     await ledger.accept("A", ["SPK-1", "SMS-1"], revision=2, at=NOW + timedelta(seconds=2), headline="二")
     page = await summaries(store, limit=10)
-    assert [(s.alert_id, s.revision, s.headline) for s in page.items] == [("B", 1, ""), ("A", 2, "二")]
+    assert [(s.alert_id, s.revision, s.headline) for s in page.items] == [("B", 1, "预警"), ("A", 2, "二")]
     newest = page.items[1]
     assert newest.targets == {Channel.SPEAKER: 1, Channel.SMS: 1}
     assert (newest.first_accepted_at, newest.accepted_at) == (NOW, NOW + timedelta(seconds=2))
