@@ -1,7 +1,8 @@
 """Running a program of ours for one piece of work: input on its stdin, the result on its stdout, killed when late.
 
 What may hang, crash, eat memory or bring another licence (the synthesiser, ffmpeg) runs in such a child, so that it
-takes neither the event loop nor the core with it.
+takes neither the event loop nor the core with it. Starting one and talking to it happen in threads: asyncio's own
+subprocesses are started in the loop, which stood still for up to 25 ms on two busy cores.
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from subprocess import PIPE, Popen
 from typing import Final
 
+Process = Popen[bytes]
+
 _SAID: Final = 500  # bytes of the child's last words that are kept
+_THREADS: Final = ThreadPoolExecutor(32, thread_name_prefix="child")
 
 
 @dataclass(eq=False)
@@ -29,8 +34,11 @@ class ChildFailed(Exception):
 
 
 def module_command(module: str, *args: str) -> tuple[str, ...]:
-    """The command line that runs one of our modules with this interpreter."""
-    return (sys.executable, "-W", "ignore", "-m", module, *args)
+    """The command line that runs one of our modules with this interpreter.
+
+    -P: whatever lies in the current folder (a `templates`, a `wave.py`) must not be imported instead of ours.
+    """
+    return (sys.executable, "-P", "-W", "ignore", "-m", module, *args)
 
 
 async def run(command: Sequence[str], data: bytes | Callable[[], Awaitable[bytes]], timeout: float) -> bytes:
@@ -40,28 +48,49 @@ async def run(command: Sequence[str], data: bytes | Callable[[], Awaitable[bytes
     comes out of here too.
     """
     process = await _started(command)
+    talk: Future[tuple[bytes, bytes]] | None = None
     try:
         async with asyncio.timeout(timeout):
-            out, err = await process.communicate(data if isinstance(data, bytes) else await data())
+            given = data if isinstance(data, bytes) else await data()
+            talk = _THREADS.submit(process.communicate, given)
+            out, err = await asyncio.wrap_future(talk)
     except TimeoutError:
         raise ChildFailed(None, f"no answer within {timeout:g} s") from None
     finally:
-        await _ended(process)
+        _kill(process)
+        await asyncio.shield(asyncio.wrap_future(_THREADS.submit(_end, process, talk)))
     if process.returncode:
         raise ChildFailed(process.returncode, err[-_SAID:].decode("utf-8", "replace").strip())
     return out
 
 
 async def _started(command: Sequence[str]) -> Process:
+    starting = _THREADS.submit(Popen, command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
     try:
-        return await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+        return await asyncio.shield(asyncio.wrap_future(starting))
     except OSError as error:
         raise ChildFailed(None, str(error)) from error
+    except asyncio.CancelledError:
+        starting.add_done_callback(_abandon)
+        raise
 
 
-async def _ended(process: Process) -> None:
-    """Kill the child if it still runs, and reap it."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await asyncio.shield(process.wait())
+def _abandon(starting: Future[Process]) -> None:
+    """End a child whose caller went away while it was being started."""
+    if starting.exception() is None:
+        _kill(starting.result())
+        _THREADS.submit(_end, starting.result(), None)
+
+
+def _kill(process: Process) -> None:
+    """Only signals; does nothing to a child that has ended."""
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+
+
+def _end(process: Process, talk: Future[tuple[bytes, bytes]] | None) -> None:
+    """Reap a child that has ended or was killed, once nobody reads its pipes any more."""
+    if talk is not None:
+        wait([talk])
+    with process:
+        pass

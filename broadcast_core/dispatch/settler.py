@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -40,6 +40,7 @@ class Settler:
         self._woken = asyncio.Event()
         self.waiting = 0  # receipts not yet durable
         self.durable: Counter[Progress] = Counter()  # receipts made durable since the start
+        self.observers: list[Callable[[Sequence[Evidence]], None]] = []  # told of each group; must be quick
 
     async def settle(self, receipts: Sequence[Receipt]) -> None:
         """Return when `receipts` are durable. What is live in memory has them at once."""
@@ -91,6 +92,8 @@ class Settler:
         await self._write(evidence)
         self.waiting -= len(evidence)
         self.durable.update(item.receipt.progress for item in evidence)
+        for observe in self.observers:
+            observe(evidence)
         if group is not None and not group.done():
             group.set_result(None)
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,35 @@ async def test_a_child_that_fails_says_how(source: str, code: int, said: str) ->
 async def test_a_program_that_does_not_exist_fails_the_same_way() -> None:
     with pytest.raises(ChildFailed, match="No such file"):
         await run(("/nonexistent/program",), b"", 5)
+
+
+def running(marker: str) -> list[int]:
+    """Processes (zombies have no command line) that were started with `marker` as an argument."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if marker.encode() in (folder / "cmdline").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+async def test_a_caller_that_goes_away_leaves_no_process_behind(turns: int) -> None:
+    marker = f"marker-{uuid.uuid4()}"
+    task = asyncio.create_task(run((*python("import time; time.sleep(999)"), marker), b"", 999))
+    for _turn in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with asyncio.timeout(20):
+        while running(marker):
+            await asyncio.sleep(0.01)
+
+
+async def test_more_children_hang_than_there_are_threads_and_all_are_ended() -> None:
+    marker = f"marker-{uuid.uuid4()}"
+    hanging = (run((*python("import time; time.sleep(999)"), marker), b"", 3.0) for _ in range(40))
+    ended = await asyncio.gather(*hanging, return_exceptions=True)
+    assert all(isinstance(one, ChildFailed) for one in ended)
+    assert running(marker) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -13,10 +14,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from broadcast_core.audio import listener
+from broadcast_core.audio.listener import MediaListener
 from broadcast_core.audio.media import MediaFile, MediaStore
 from broadcast_core.audio.server import serving
-from broadcast_core.audio.server_process import MediaProcess
+from broadcast_core.config import Listener
 
+ANYWHERE = Listener(port=0)
 SOUND = bytes(range(256)) * 1200  # 307,200 bytes
 
 
@@ -201,7 +205,7 @@ async def test_a_reader_that_goes_away_in_the_middle_harms_nobody(base: str, htt
 
 
 async def test_a_process_of_its_own_serves_the_same(media: MediaStore, http: Client, file: MediaFile) -> None:
-    async with MediaProcess(file.path.parent, "127.0.0.1", 0) as served:
+    async with MediaListener(ANYWHERE, file.path.parent) as served:
         assert served.pid not in (None, os.getpid())
         async with http.get(f"http://127.0.0.1:{served.port}/media/{file.name}") as answer:
             assert await answer.read() == SOUND
@@ -211,7 +215,7 @@ async def test_a_process_of_its_own_serves_the_same(media: MediaStore, http: Cli
 
 
 async def test_the_process_is_started_again_when_it_dies(media: MediaStore, http: Client, file: MediaFile) -> None:
-    async with MediaProcess(file.path.parent, "127.0.0.1", 0) as served:
+    async with MediaListener(ANYWHERE, file.path.parent) as served:
         first, port = served.pid, served.port
         assert first is not None
         os.kill(first, signal.SIGKILL)
@@ -227,18 +231,36 @@ async def test_the_process_is_started_again_when_it_dies(media: MediaStore, http
                     await asyncio.sleep(0.02)
 
 
-async def test_a_port_that_is_taken_is_told(media: MediaStore, base: str, tmp_path: Path) -> None:
+async def test_a_port_that_stays_taken_is_told(
+    media: MediaStore, base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "_START_TRIES", 2)
+    taken = Listener(port=int(base.rsplit(":", 1)[1]))
     with pytest.raises(OSError, match="does not start"):
-        async with MediaProcess(tmp_path / "media", "127.0.0.1", int(base.rsplit(":", 1)[1])):
+        async with MediaListener(taken, tmp_path / "media"):
             pass
+
+
+async def test_a_port_that_becomes_free_is_taken(media: MediaStore, http: Client, file: MediaFile) -> None:
+    async with contextlib.AsyncExitStack() as stack, asyncio.timeout(60):
+        async with serving(media, "127.0.0.1", 0) as port:
+            served = MediaListener(Listener(port=port), file.path.parent)
+            starting = asyncio.create_task(stack.enter_async_context(served))
+            while served._process is None or served._process.returncode is None:
+                await asyncio.sleep(0.01)  # until its first try has failed
+            assert not starting.done()
+        await starting
+        async with http.get(f"http://127.0.0.1:{port}/media/{file.name}") as answer:
+            assert await answer.read() == SOUND
 
 
 async def test_the_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
     source = f"""
         import asyncio, pathlib
-        from broadcast_core.audio.server_process import MediaProcess
+        from broadcast_core.audio.listener import MediaListener
+        from broadcast_core.config import Listener
         async def main():
-            async with MediaProcess(pathlib.Path({str(tmp_path)!r}), "127.0.0.1", 0) as served:
+            async with MediaListener(Listener(port=0), pathlib.Path({str(tmp_path)!r})) as served:
                 print(served.pid, flush=True)
                 await asyncio.sleep(999)
         asyncio.run(main())

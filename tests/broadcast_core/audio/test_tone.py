@@ -9,7 +9,9 @@ import pytest
 
 from broadcast_core.audio import tone
 from broadcast_core.audio.loudness import measure
+from broadcast_core.audio.media import MediaStore
 from broadcast_core.audio.pcm import Pcm
+from broadcast_core.audio.shelf import store_tones
 from broadcast_core.audio.voice import tone_for
 from broadcast_core.model import Level
 
@@ -59,3 +61,13 @@ def test_a_tone_begins_and_ends_in_silence() -> None:
         samples = array("h", sound.samples)
         assert abs(samples[0]) < 100
         assert samples[-1] == 0
+
+
+def test_speakers_can_fetch_every_tone(media: MediaStore) -> None:
+    shelf = store_tones(media, "http://media.example")
+    assert set(shelf) == set(tone.tones())
+    for name, reference in shelf.items():
+        file = media.find(reference.sha256)
+        assert file is not None
+        assert Pcm.from_wav(file.path.read_bytes()) == tone.tone(name)
+        assert reference.duration == tone.tone(name).duration

@@ -89,8 +89,9 @@ class Ledger:
         return self.registry.endpoints[identifier]
 
     async def accept(
-        self, alert_id: str, endpoints: Iterable[str], *, revision: int = 1, at: datetime = NOW, headline: str = "预警",
-        unreachable: Iterable[str] = (), notes: Iterable[Sentence] = (), actor: str = "李值班",
+        self, alert_id: str, endpoints: Iterable[str], *, revision: int = 1, at: datetime = NOW,
+        headline: str = "预警", actor: str = "李值班", unreachable: Iterable[str] = (),
+        notes: Iterable[Sentence] = (),
     ) -> None:  # fmt: skip
         """An alert's revision with its deliveries, all queued."""
         message = _message(f"{alert_id}-{revision}", MsgType.ALERT if revision == 1 else MsgType.UPDATE, headline)
