@@ -160,7 +160,7 @@ class Voice(Section):
     """Speech and the sound around it."""
 
     engine: Literal["espeak", "none"] = "espeak"
-    timeout_s: float = Field(20.0, gt=0)
+    timeout_s: float = Field(8.0, gt=0)  # then tone and text go out without speech
     rate_wpm: int = Field(150, ge=80, le=300)
     repeats: int = Field(2, ge=1, le=10)
     pause_s: float = Field(1.0, ge=0)

@@ -11,7 +11,8 @@ import resource
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import partial, reduce
+from operator import add
 
 from broadcast_core.audio import encode, mix, tone
 from broadcast_core.audio.exits import Exit
@@ -44,15 +45,19 @@ def prepared(name: str, job: Job) -> encode.Mp3:
 
 
 def produced(job: Job, attention: encode.Mp3, parts: Sequence[Pcm], end: encode.Mp3) -> Programme:
-    """(tone, parts, pause) as often as the job says, and the end chime.
+    """The parts and a pause, the tone and the same again as often as the job says, and the end chime.
 
-    Each part is levelled by itself, so that every language and every recording comes out equally loud.
+    It begins with words: a speaker sounds the tone from its own store while it fetches this. Each
+    part is levelled by itself, so that every language and every recording comes out equally loud.
     """
     silences = [mix.GAP_S] * (len(parts) - 1) + [job.pause_s]
     with ThreadPoolExecutor(_CORES) as pool:
         finished = list(pool.map(partial(_finished, job), parts, silences))
-    once = sum((encoded for encoded, _loudness in finished), attention)
-    whole = once * job.repeats + end
+    words = reduce(add, (encoded for encoded, _loudness in finished))
+    whole = words
+    for _again in range(job.repeats - 1):
+        whole = whole + attention + words
+    whole = whole + end
     return Programme(mp3=whole.data, seconds=whole.seconds, parts=tuple(loudness for _encoded, loudness in finished))
 
 

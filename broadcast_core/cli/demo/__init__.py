@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import sys
 import tempfile
@@ -42,6 +43,7 @@ def demo(
         list[str] | None, typer.Option(help="SPK-0001=out.wav: what that speaker sounded.", metavar="ID=WAV")
     ] = None,
     faults: Annotated[Path | None, typer.Option(help="Faults of the field (TOML), see docs/operations.md.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Save the last picture of the board (SVG).")] = None,
     keep: Annotated[Path | None, typer.Option(help="Use this new directory, and leave it.")] = None,
 ) -> None:
     """Start everything, import the generated district, send one alert, and show who said it."""
@@ -58,6 +60,8 @@ def demo(
             raise typer.Exit(_FAILED) from error
         except KeyboardInterrupt:
             raise typer.Exit(0) from None
+    if picture is not None:
+        _save(picture, play.board)
     if as_json:
         sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
     raise typer.Exit(0 if all_finished(result) else _FAILED)
@@ -70,6 +74,7 @@ class Play:
         self._console = console
         self._language = terminal_language()
         self._horns = horns
+        self.board = DemoBoard(self._language)
         registry = generate(speakers=speakers, communities=min(734, speakers), horns=horns, recipients=recipients)
         self._stage = Stage(root, write_configuration(root, self._language, horns), registry)
 
@@ -107,7 +112,7 @@ class Play:
         return accepted
 
     async def _watch(self, session: aiohttp.ClientSession, alert_id: str) -> dict[str, Any]:
-        board = DemoBoard(self._language)
+        board = self.board
         async with asyncio.timeout(_LONGEST_S):
             with LiveDisplay(board, console=self._console, refresh_per_second=4) as display:
                 while True:
@@ -138,3 +143,9 @@ def _new(directory: Path) -> Path:
     directory = directory.absolute()
     directory.mkdir(mode=0o700, parents=True)
     return directory
+
+
+def _save(file: Path, board: DemoBoard) -> None:
+    paper = Console(record=True, width=_WIDTH_OF_A_FILE, file=io.StringIO())
+    paper.print(board)
+    paper.save_svg(str(file), title="tocsin demo")
