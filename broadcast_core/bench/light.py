@@ -90,8 +90,7 @@ class Light:
         self.connection.publish(self._receipts, self._mac.seal(report.encode(said)), qos=1)
 
 
-async def _main(file: Path) -> None:
-    provided = provision.decode(file.read_bytes())
+async def _main(provided: Provision) -> None:
     topics, reader = Topics(provided.prefix, provided.domain), Reader(provided)
     lights = [Light(topics, s.id, Mac(s.id, s.mac_key), reader) for s in provided.speakers]
     for start in range(0, len(lights), _AT_ONCE):
@@ -119,4 +118,4 @@ async def _beat(lights: Sequence[Light]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(Path(sys.argv[1])))
+    asyncio.run(_main(provision.decode(Path(sys.argv[1]).read_bytes())))

@@ -1,4 +1,4 @@
-"""The pipeline with everything real but the field: a driver that keeps its protocol and remembers what it was told."""
+"""The pipeline, all real but the field: a driver that keeps its protocol and remembers what it was told."""
 
 from __future__ import annotations
 
