@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from broadcast_core.cli import alert, registry
 from broadcast_core.cli.bench import bench
 from broadcast_core.cli.demo import demo
 from broadcast_core.cli.serve import serve
@@ -19,3 +20,5 @@ app.command()(demo)
 app.command()(serve)
 app.command()(simulate)
 app.command()(bench)
+app.add_typer(alert.app, name="alert")
+app.add_typer(registry.app, name="registry")
