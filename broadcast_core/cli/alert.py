@@ -87,7 +87,7 @@ def list_alerts(as_json: JsonOption = False) -> None:
         print_json(answer)
         return
     table = Table("ID", "#", "", "", "", box=None)
-    for alert in answer["alerts"]:
+    for alert in answer["items"]:
         states = ", ".join(f"{name} {count}" for name, count in alert["states"].items() if count)
         table.add_row(alert["alert_id"], str(alert["revision"]), alert["accepted_at"], alert["headline"], states)
     Console().print(table)

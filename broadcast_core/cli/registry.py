@@ -84,9 +84,10 @@ def show(
         return
     assert isinstance(answer, dict)
     rows = next(value for value in answer.values() if isinstance(value, list))
-    table = Table(*(rows[0] if rows else ("–",)), box=None)
+    plain = [name for name, value in (rows[0] if rows else {}).items() if not isinstance(value, (dict, list))]
+    table = Table(*plain, box=None)
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*("" if row[name] is None else str(row[name]) for name in plain))
     Console().print(table)
 
 

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Final
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -19,6 +19,8 @@ from broadcast_core.report import State, live_counts
 from broadcast_core.services import Services
 from broadcast_core.web.connections import Connections
 from broadcast_core.web.presence import presence_counts
+
+disable_created_metrics()  # a second series for each, saying when it began: nobody asks for that
 
 _NAMESPACE: Final = "tocsin"
 # Seconds from accepted to received: a fan-out takes tens of milliseconds, a speaker that was offline minutes.

@@ -21,17 +21,17 @@ _NAMES: Final = {
     "started": _("started"),
     "finished": _("finished"),
     "failed": _("failed"),
-    "first": _("first received"),
-    "last": _("last received"),
+    "first": _("first"),
+    "last": _("last"),
     "speaker": _("speakers"),
     "horn": _("horns"),
     "sms": _("phones"),
 }
-_WIDTH: Final = 14
+_WIDTH: Final = 5
 
 
 class DemoBoard:
-    """A row for each channel: how many have proven each rung, and when the first and the last one did."""
+    """A row for each channel: how many have proven each rung, and when the first and the last one had it."""
 
     def __init__(self, language: str) -> None:
         self._language = language
@@ -41,9 +41,11 @@ class DemoBoard:
         self._channels = report["revisions"][0]["channels"]
 
     def __rich__(self) -> RenderableType:
-        table = Table(box=None, padding=(0, 1))
+        table = Table(box=None, padding=(0, 1, 0, 0))
         for name in ("channel", "targets", *_RUNGS, "failed", "first", "last"):
-            table.add_column(self._name(name), justify="left" if name in {"channel", *_RUNGS} else "right")
+            table.add_column(
+                self._name(name), justify="left" if name in {"channel", *_RUNGS} else "right", no_wrap=True
+            )
         for channel, count in self._channels.items():
             seconds = count["seconds"].get("received", {})
             failed = count["states"]["failed"] + count["states"]["expired"]
@@ -61,9 +63,9 @@ class DemoBoard:
         if rung not in count["rungs"]:
             return Text("–", style="dim")
         reached, targets = count["rungs"][rung], max(1, count["targets"])
-        cell = Table.grid(padding=(0, 1))
+        cell = Table.grid(padding=(0, 1, 0, 0))
         colour = "green" if reached == targets else "yellow"
-        cell.add_row(Text(f"{reached:>5}"), Bar(targets, 0, reached, width=_WIDTH, color=colour))
+        cell.add_row(Text(f"{reached:>4}", no_wrap=True), Bar(targets, 0, reached, width=_WIDTH, color=colour))
         return cell
 
     def _name(self, word: str) -> str:
@@ -71,4 +73,4 @@ class DemoBoard:
 
 
 def _seconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f} s"
+    return "" if value is None else f"{value:.2f}s"
