@@ -20,7 +20,7 @@ from broadcast_core.services import Services
 from broadcast_core.web.connections import Connections
 from broadcast_core.web.presence import presence_counts
 
-disable_created_metrics()  # a second series for each, saying when it began: nobody asks for that
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each: nobody asks when it began
 
 _NAMESPACE: Final = "tocsin"
 # Seconds from accepted to received: a fan-out takes tens of milliseconds, a speaker that was offline minutes.
