@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from simulators.speakers import mqtt5
+from drivers.ip_speaker.wire import mqtt5
 
 KEEP_ALIVE_S: Final = 30
 # A PINGREQ goes out after this long without a word of ours, well inside the keep-alive.

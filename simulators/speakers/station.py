@@ -13,11 +13,10 @@ import structlog
 
 from broadcast_core.clock import Clock, to_ms
 from broadcast_core.signing import Mac
-from drivers.ip_speaker.wire import Topics, Up, report
+from drivers.ip_speaker.wire import Topics, Up, mqtt5, report
 from drivers.ip_speaker.wire.command import Audio
 from drivers.ip_speaker.wire.provision import Broker
 from drivers.ip_speaker.wire.report import ReceiptReport
-from simulators.speakers import mqtt5
 from simulators.speakers.connection import KEEP_ALIVE_S, Connection, ConnectionRefused
 from simulators.speakers.device import Device, Habits
 from simulators.speakers.effects import Effect, Fetch, Say, SoundBegan, SoundEnded, Subscribe
@@ -218,10 +217,12 @@ class Station:
         hello = mqtt5.connect(
             self.endpoint_id,
             KEEP_ALIVE_S,
-            self._world.topics.up(self.endpoint_id, Up.ALIVE),
-            self._mac.seal(report.encode(self.device.connecting())),
-            broker.username,
-            broker.password,
+            will=(
+                self._world.topics.up(self.endpoint_id, Up.ALIVE),
+                self._mac.seal(report.encode(self.device.connecting())),
+            ),
+            username=broker.username,
+            password=broker.password,
         )
         transport, connection = await self._loop.create_connection(
             lambda: Connection(hello, self), broker.host, broker.port, ssl=self._world.tls

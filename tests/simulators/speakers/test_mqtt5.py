@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulators.speakers import mqtt5
+from drivers.ip_speaker.wire import mqtt5
 from simulators.speakers.connection import Connection, ConnectionRefused
 
 STREAM = (
