@@ -11,7 +11,7 @@ from aiohttp import web
 
 from broadcast_core.services import Services
 from broadcast_core.tokens import TokenBook
-from broadcast_core.web import access, alerts, events, health, registry, reports, submission
+from broadcast_core.web import access, alerts, events, health, registry, registry_files, reports, submission
 from broadcast_core.web.connections import Connections, Limits
 from broadcast_core.web.events import WATCH
 from broadcast_core.web.health import PROBE, StoreProbe
@@ -26,7 +26,7 @@ from broadcast_core.web.kit import (
 )
 from broadcast_core.web.metrics import METRICS, Metrics
 from broadcast_core.web.openapi import document
-from broadcast_core.web.registry import IMPORTING
+from broadcast_core.web.registry_files import IMPORTING
 from broadcast_core.web.route import PREFIX, Access, Answer, NoQuery, Route, add_routes
 from broadcast_core.web.watch import Watch
 
@@ -63,6 +63,7 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
     *reports.ROUTES,
     *events.ROUTES,
     *registry.ROUTES,
+    *registry_files.ROUTES,
     *access.ROUTES,
     Route(
         method="GET",

@@ -1,55 +1,24 @@
-"""The registry: zones, endpoints, and the files it goes out and comes in by."""
+"""The registry: zones, and endpoints with their presence."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import msgspec
-from aiohttp import hdrs, web
+from aiohttp import web
 
-from broadcast_core import audit
-from broadcast_core.aside import aside
 from broadcast_core.dispatch import PresenceBoard
-from broadcast_core.errors import Rejected, RejectReason
-from broadcast_core.i18n import _
 from broadcast_core.model import Channel, CoilAddress, Endpoint, Point, Presence, Zone, ZoneLevel
-from broadcast_core.registry import Change, Mode, Registry, Sheet, csv_file, geojson_file
-from broadcast_core.registry.sheet import MOST_BYTES
+from broadcast_core.registry import Registry
 from broadcast_core.report import Page
-from broadcast_core.services import Services
 from broadcast_core.tokens import TokenScope
 from broadcast_core.web.alerts import Limit
-from broadcast_core.web.kit import SERVICES, TOKEN, actor_of, json_response
-from broadcast_core.web.problem import BadRequest
-from broadcast_core.web.reading import read_body
-from broadcast_core.web.route import PREFIX, Answer, Body, NoQuery, Route
+from broadcast_core.web.kit import SERVICES, json_response
+from broadcast_core.web.route import PREFIX, Answer, NoQuery, Route
 from drivers.sms_gateway.wire import redact
-
-
-class Form(StrEnum):
-    """A file's form."""
-
-    CSV = "csv"
-    GEOJSON = "geojson"
-
-
-# A file of the largest size is some hundred megabytes once it is read: one at a time.
-IMPORTING: Final = web.AppKey("importing", asyncio.Lock)
-
-_MEDIA: Final[Mapping[Form, str]] = {Form.CSV: "text/csv", Form.GEOJSON: "application/geo+json"}
-_PARSE: Final[Mapping[str, Callable[[bytes], Sheet]]] = {
-    _MEDIA[Form.CSV]: csv_file.parse,
-    _MEDIA[Form.GEOJSON]: geojson_file.parse,
-}
-_ENCODE: Final[Mapping[Form, Callable[..., bytes]]] = {
-    Form.CSV: csv_file.encode,
-    Form.GEOJSON: geojson_file.encode,
-}
 
 
 class EndpointsQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,17 +29,6 @@ class EndpointsQuery(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool | None = None
     limit: Limit = 100
     after: Annotated[str | None, msgspec.Meta(description="the last endpoint of the page before")] = None
-
-
-class ExportQuery(msgspec.Struct, frozen=True, kw_only=True):
-    format: Form = Form.CSV
-    phones: Annotated[bool, msgspec.Meta(description="with phone numbers; needs the scope admin")] = False
-
-
-class ImportQuery(msgspec.Struct, frozen=True, kw_only=True):
-    mode: Annotated[
-        Mode, msgspec.Meta(description="`replace`: what is not in the file is removed; `merge`: it stays")
-    ] = Mode.MERGE
 
 
 class ZoneBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,20 +60,6 @@ class EndpointBody(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: datetime | None
 
 
-class DifferenceBody(msgspec.Struct, frozen=True, kw_only=True):
-    added: int
-    changed: int
-    removed: int
-
-
-class ChangeBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What an import changed."""
-
-    zones: DifferenceBody
-    endpoints: DifferenceBody
-    raised: int  # zones whose membership has another version now
-
-
 async def list_zones(request: web.Request, _query: NoQuery) -> web.Response:
     registry = request.app[SERVICES].registry()
     return json_response(Page(items=tuple(_zone(z, registry) for z in registry.zones.values()), following=None))
@@ -134,54 +78,6 @@ async def list_endpoints(request: web.Request, query: EndpointsQuery) -> web.Res
             items=tuple(_endpoint(e, board) for e in page),
             following=page[-1].id if more else None,
             total=len(found),
-        )
-    )
-
-
-async def export_registry(request: web.Request, query: ExportQuery) -> web.Response:
-    services = request.app[SERVICES]
-    if query.phones:
-        await _note_phones(request, services, query.format)
-    data = await aside(_ENCODE[query.format], services.registry(), with_phones=query.phones)
-    name = f'attachment; filename="tocsin-registry.{query.format}"'
-    return web.Response(
-        body=data, content_type=_MEDIA[query.format], charset="utf-8", headers={hdrs.CONTENT_DISPOSITION: name}
-    )
-
-
-async def import_registry(request: web.Request, query: ImportQuery) -> web.Response:
-    services = request.app[SERVICES]
-    parse = _PARSE.get(request.content_type)
-    if parse is None:
-        known = ", ".join(_PARSE)
-        raise BadRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, _("Send the file as one of: {known}.", known=known))
-    one_at_a_time = request.app[IMPORTING]
-    if one_at_a_time.locked():
-        raise Rejected(RejectReason.BUSY, _("Another import is running; try again when it has ended."))
-    async with one_at_a_time:
-        sheet = await aside(parse, await read_body(request, MOST_BYTES))
-        change = await services.intake.import_registry(sheet, actor=actor_of(request), mode=query.mode)
-    return json_response(_change(change))
-
-
-async def _note_phones(request: web.Request, services: Services, form: Form) -> None:
-    """Phone numbers leave only with the right to, and with a name to it."""
-    token = request[TOKEN]
-    if TokenScope.ADMIN not in token.scopes:
-        sentence = _(
-            "An export with phone numbers needs a token with the scope {scope}.", scope=TokenScope.ADMIN.value
-        )
-        raise Rejected(RejectReason.FORBIDDEN, sentence, "query.phones")
-    now = services.clock.now()
-    phones = services.registry().count(channel=Channel.SMS)
-    await services.store.write(
-        lambda connection: audit.record(
-            connection,
-            now=now,
-            actor=token.actor,
-            action="registry.export",
-            object_="registry",
-            detail={"format": form.value, "phones": phones},
         )
     )
 
@@ -229,14 +125,6 @@ def _endpoint(endpoint: Endpoint, board: PresenceBoard) -> EndpointBody:
     )
 
 
-def _change(change: Change) -> ChangeBody:
-    zones, endpoints = (
-        DifferenceBody(added=len(d.added), changed=len(d.changed), removed=len(d.removed))
-        for d in (change.zones, change.endpoints)
-    )
-    return ChangeBody(zones=zones, endpoints=endpoints, raised=len(change.raised))
-
-
 _REGISTRY: Final = f"{PREFIX}/registry"
 
 ROUTES: Final[tuple[Route[Any], ...]] = (
@@ -258,29 +146,5 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
         summary="Endpoints in the order of the zones, with their presence.",
         answers={HTTPStatus.OK: Answer(says="a page of endpoints", body=Page[EndpointBody])},
         refusals=(HTTPStatus.NOT_FOUND,),
-    ),
-    Route(
-        method="GET",
-        path=f"{_REGISTRY}/export",
-        query=ExportQuery,
-        handle=export_registry,
-        access=TokenScope.READ,
-        summary="The whole registry as a file. With phone numbers it is written into the audit.",
-        answers={HTTPStatus.OK: Answer(says="the file", media=tuple(_MEDIA.values()))},
-    ),
-    Route(
-        method="POST",
-        path=f"{_REGISTRY}/import",
-        query=ImportQuery,
-        handle=import_registry,
-        access=TokenScope.REGISTRY_WRITE,
-        summary="Import a file: all of it or, with every bad row named by its line, nothing.",
-        body=Body(media=tuple(_PARSE)),
-        answers={HTTPStatus.OK: Answer(says="what has changed", body=ChangeBody)},
-        refusals=(
-            HTTPStatus.REQUEST_TIMEOUT,
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        ),
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -131,6 +132,29 @@ async def test_who_has_shown_a_token_keeps_its_stream_in_a_flood(core: Any) -> N
             while accepted["alert_id"].encode() not in await stream.content.readline():
                 pass
     for _reader, writer in strangers:
+        writer.close()
+
+
+async def test_known_clients_that_only_idle_make_room_too(core: Any) -> None:
+    idle = []
+    for _ in range(20):
+        reader, writer = await asyncio.open_connection(*core.address)
+        request = f"GET /api/v1/me HTTP/1.1\r\nHost: x\r\nAuthorization: {core.bearer()['Authorization']}\r\n\r\n"
+        writer.write(request.encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        idle.append(writer)
+    assert (await core.ask("GET", "/api/v1/me")).status == 200
+    for writer in idle:
+        writer.close()
+
+
+async def test_when_everybody_is_known_and_busy_the_next_is_told_so_at_once(core: Any) -> None:
+    async with AsyncExitStack() as stack:
+        for _ in range(20):
+            stream = core.http.get(f"{core.url}/api/v1/events", headers=core.bearer())
+            await (await stack.enter_async_context(stream)).content.readline()
+        reader, writer = await asyncio.open_connection(*core.address)
+        assert (await closed(reader)).startswith(b"HTTP/1.1 503")
         writer.close()
 
 
