@@ -25,6 +25,7 @@ from broadcast_core.report.shape import (
     Row,
     Rung,
     Silence,
+    Silenced,
     Spread,
     State,
     Summary,
@@ -35,6 +36,6 @@ from broadcast_core.report.whole import report
 
 __all__ = [
     "RUNGS", "Count", "Ended", "Filed", "LiveCount", "Mark", "Moment", "Page", "Report", "Revision", "Row", "Rung",
-    "Silence", "Spread", "State", "Summary", "Unproven", "Wanted", "deliveries", "encode_csv", "live_counts",
-    "message", "report", "settled_counts", "state_of", "summaries",
+    "Silence", "Silenced", "Spread", "State", "Summary", "Unproven", "Wanted", "deliveries", "encode_csv",
+    "live_counts", "message", "report", "settled_counts", "state_of", "summaries",
 ]  # fmt: skip

@@ -115,6 +115,8 @@ def _add(
         evidence.played = max(timedelta(milliseconds=played), evidence.played or timedelta())
     if reason is not None:
         evidence.detail = detail or evidence.detail
+        if evidence.reason is None and progress == evidence.progress:
+            evidence.reason = Reason(reason)  # a stop's row comes after its first evidence, and knows no reason
         # Followed by another attempt, one that was not answered may have gone out twice.
         if reason == Reason.GATEWAY_TIMEOUT and attempt < evidence.attempts and evidence.progress > Progress.QUEUED:
             evidence.possible_duplicate = True

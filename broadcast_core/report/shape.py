@@ -98,12 +98,20 @@ class Unproven:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Silence:
-    """Evidence of a stop. What was withdrawn before it was sent needs none."""
+class Silenced:
+    """How many were told to stop, and how many have proven that they are silent."""
 
     told: int
     proven: int
     seconds: Spread | None  # from the stop's act to the proofs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Silence:
+    """Evidence of a stop. What was withdrawn before it was sent needs none; a phone that has rung can give none."""
+
+    channels: Mapping[Channel, Silenced]
+    total: Silenced
     unproven: tuple[Unproven, ...]
 
 

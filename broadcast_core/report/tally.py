@@ -20,6 +20,7 @@ from broadcast_core.report.shape import (
     Row,
     Rung,
     Silence,
+    Silenced,
     Spread,
     State,
     Unproven,
@@ -67,11 +68,10 @@ def silence_of(stops: Sequence[Evidence], acted_at: datetime, registry: Registry
     """How much of a stop is proven. None if nobody had to be told."""
     if not stops:
         return None
-    proven = [e for e in stops if e.progress >= Progress.FINISHED]
+    by_channel = {channel: [e for e in stops if e.channel is channel] for channel in Channel}
     return Silence(
-        told=len(stops),
-        proven=len(proven),
-        seconds=_spread_of(proven, Rung.FINISHED, acted_at),
+        channels={channel: _silenced(told, acted_at) for channel, told in by_channel.items() if told},
+        total=_silenced(stops, acted_at),
         unproven=tuple(_unproven(e, registry) for e in stops if e.progress < Progress.FINISHED),
     )
 
@@ -145,6 +145,11 @@ def _nearest(ordered: Sequence[float], share: float) -> float:
     """The smallest value that at least `share` of all do not exceed (nearest rank)."""
     rank = -(-len(ordered) * share // 1)
     return ordered[max(int(rank), 1) - 1]
+
+
+def _silenced(stops: Sequence[Evidence], acted_at: datetime) -> Silenced:
+    proven = [e for e in stops if e.progress >= Progress.FINISHED]
+    return Silenced(told=len(stops), proven=len(proven), seconds=_spread_of(proven, Rung.FINISHED, acted_at))
 
 
 def _unproven(evidence: Evidence, registry: Registry) -> Unproven:

@@ -139,9 +139,11 @@ async def test_a_stop_is_proven_endpoint_by_endpoint(store: Store, ledger: Any, 
     found = await report(store, "A", registry)
     newest = found.revisions[0]
     assert newest.silence is not None
-    assert (newest.silence.told, newest.silence.proven) == (2, 1)
-    assert newest.silence.seconds is not None
-    assert newest.silence.seconds.last == 1.5
+    silent = newest.silence.channels[Channel.SPEAKER]
+    assert silent == newest.silence.total
+    assert (silent.told, silent.proven) == (2, 1)
+    assert silent.seconds is not None
+    assert silent.seconds.last == 1.5
     assert [(u.endpoint_id, u.name, u.state) for u in newest.silence.unproven] == [("SPK-2", "喇叭 2", State.SENT)]
     assert newest.ended is not None
     assert (newest.ended.by, newest.ended.cause) == ("王主任", "stop")
@@ -149,6 +151,17 @@ async def test_a_stop_is_proven_endpoint_by_endpoint(store: Store, ledger: Any, 
     assert [(m.actor, m.detail["reason"], m.at) for m in stops] == [("王主任", "误报", newest.ended.at)]
     # What was withdrawn before it was sent is stopped and needs no proof.
     assert newest.channels[Channel.SPEAKER].states[State.STOPPED] == 3
+
+
+async def test_a_stop_that_failed_before_it_was_recorded_keeps_its_reason(
+    store: Store, ledger: Any, registry: Registry
+) -> None:
+    await ledger.accept("A", ["SMS-1"])
+    await ledger.say("A", "SMS-1", Progress.FAILED, kind=DeliveryKind.STOP, reason=Reason.UNSUPPORTED, after=10.1)
+    await ledger.stop("A", ["SMS-1"], after=10)
+    silence = (await report(store, "A", registry)).revisions[0].silence
+    assert silence is not None
+    assert [(u.endpoint_id, u.reason) for u in silence.unproven] == [("SMS-1", Reason.UNSUPPORTED)]
 
 
 async def test_stops_are_never_counted_among_the_targets(store: Store, ledger: Any, registry: Registry) -> None:
