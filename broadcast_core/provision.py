@@ -21,8 +21,8 @@ async def provision_from(settings: Settings) -> bytes:
     if not settings.secrets_dir.exists():
         raise FileNotFoundError(f"{settings.secrets_dir}: start the core once, it makes the keys")
     signer = LocalSigner(signing_keys(settings.secrets_dir))
-    store = Store(settings.database_url)
-    keys = await EndpointKeys.load(store)
+    async with Store.reading(settings.database_url) as store:
+        keys = await EndpointKeys.load(store)
     return provision_file(settings.mqtt, signer, keys, keys.endpoint_ids())
 
 

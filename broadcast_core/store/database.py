@@ -70,6 +70,16 @@ class Store:
             self._writer = None
         await self._engine.dispose()
 
+    @classmethod
+    @asynccontextmanager
+    async def reading(cls, url: str) -> AsyncIterator[Self]:
+        """A database that another process writes: nothing is migrated, nothing is written, all is closed again."""
+        store = cls(url)
+        try:
+            yield store
+        finally:
+            await store._engine.dispose()
+
     async def write(self, job: Job[T]) -> T:
         """Run `job` in a transaction and return its result once that is durable.
 
