@@ -7,6 +7,7 @@ import typer
 from broadcast_core.cli import alert, registry
 from broadcast_core.cli.bench import bench
 from broadcast_core.cli.demo import demo
+from broadcast_core.cli.doctor import doctor
 from broadcast_core.cli.serve import serve
 from broadcast_core.cli.simulate import simulate
 
@@ -20,5 +21,6 @@ app.command()(demo)
 app.command()(serve)
 app.command()(simulate)
 app.command()(bench)
+app.command()(doctor)
 app.add_typer(alert.app, name="alert")
 app.add_typer(registry.app, name="registry")

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Final, TypeVar
 import aiohttp
 import typer
 
+from broadcast_core.cli.settings import load
+from broadcast_core.config import Settings
 from broadcast_core.i18n import _, terminal_language
 
 OK: Final = 0
@@ -21,8 +23,8 @@ FAILED: Final = 1  # the act failed, or not every target has finished
 BAD_INPUT: Final = 2
 UNREACHABLE: Final = 3
 
-_DEFAULT_URL: Final = "http://127.0.0.1:8790"
 _API: Final = "/api/v1"
+_AGAIN_S: Final = 0.5
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=60)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value on standard output.")]
@@ -38,6 +40,14 @@ class Api:
     async def get(self, path: str, **parameters: str) -> Any:
         """The JSON answer of a GET."""
         return json.loads(await self.read("GET", path, params=parameters))
+
+    async def get_patiently(self, path: str) -> Any:
+        """The JSON answer of a GET, asked again for as long as the core cannot be reached."""
+        while True:
+            try:
+                return await self.get(path)
+            except aiohttp.ClientConnectionError:
+                await asyncio.sleep(_AGAIN_S)
 
     async def read(
         self,
@@ -66,10 +76,9 @@ def run(act: Callable[[Api], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(inside())
-    except aiohttp.ClientConnectionError as error:
-        say_error(
-            _("The core cannot be reached at {url}: {why}", url=_url(), why=str(error)).say(terminal_language())
-        )
+    except (aiohttp.ClientConnectionError, TimeoutError) as error:
+        why = str(error) or _("no answer in time")
+        say_error(_("The core cannot be reached at {url}: {why}", url=_url(), why=why).say(terminal_language()))
         raise typer.Exit(UNREACHABLE) from error
 
 
@@ -82,6 +91,15 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
+def save(file: Path, data: bytes) -> None:
+    """Write an answer to a file, or say why not and end the command."""
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        say_error(f"{file}: {error.strerror}")
+        raise typer.Exit(FAILED) from error
+
+
 @asynccontextmanager
 async def _session() -> AsyncIterator[aiohttp.ClientSession]:
     headers = {"Authorization": f"Bearer {_token()}", "Accept-Language": terminal_language()}
@@ -90,13 +108,23 @@ async def _session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 def _url() -> str:
-    return os.environ.get("TOCSIN_URL", _DEFAULT_URL)
+    """From TOCSIN_URL, else the address in the settings."""
+    if url := os.environ.get("TOCSIN_URL"):
+        return url
+    api = _settings().api
+    return api.public_url or f"http://{api.host}:{api.port}"
+
+
+def _settings() -> Settings:
+    """The installation of this machine: of the file in TOCSIN_CONFIG, and of the TOCSIN_… variables over it."""
+    file = os.environ.get("TOCSIN_CONFIG")
+    return load(Path(file) if file else None)
 
 
 def _token() -> str:
     """From TOCSIN_TOKEN_FILE, else the installation's first token. Never an argument: others can read those."""
-    data_dir = os.environ.get("TOCSIN_DATA_DIR", "var")
-    file = Path(os.environ.get("TOCSIN_TOKEN_FILE") or Path(data_dir) / "secrets" / "api-token")
+    named = os.environ.get("TOCSIN_TOKEN_FILE")
+    file = Path(named) if named else _settings().secrets_dir / "api-token"
     try:
         return file.read_text().strip()
     except OSError as error:

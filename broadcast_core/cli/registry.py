@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from broadcast_core.cli.client import BAD_INPUT, FAILED, Api, JsonOption, print_json, run, say_error
+from broadcast_core.cli.client import BAD_INPUT, FAILED, Api, JsonOption, print_json, run, save, say_error
 from broadcast_core.cli.settings import ConfigOption, load
 from broadcast_core.errors import TocsinError
 from broadcast_core.i18n import _, terminal_language
@@ -23,6 +24,7 @@ from broadcast_core.registry.dataset import default_registry
 
 app = typer.Typer(help="Zones and endpoints: import, export, show, provision.", no_args_is_help=True)
 
+_PAGE: Final = "1000"
 _TYPES: Final = {".csv": "text/csv", ".json": "application/geo+json", ".geojson": "application/geo+json"}
 
 
@@ -65,28 +67,28 @@ def export(
     if out is None:
         sys.stdout.buffer.write(body)
     else:
-        out.write_bytes(body)
+        save(out, body)
 
 
 @app.command()
 def show(
-    zone: Annotated[str | None, typer.Argument(help="A zone's code: its endpoints. Without it: the zones.")] = None,
+    which: Annotated[
+        str | None,
+        typer.Argument(metavar="[ZONE|ENDPOINT]", help="A zone's code: its endpoints. Without it: the zones."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The zones, or the endpoints of one."""
-
-    async def act(api: Api) -> object:
-        return await (api.get("/registry/zones") if zone is None else api.get("/registry/endpoints", zone=zone))
-
-    answer = run(act)
+    """The zones, the endpoints of one with everything below it, or one endpoint."""
+    found = run(lambda api: _rows(api, which))
+    if not found and which is not None:
+        say_error(_("There is no zone or endpoint {code}.", code=which).say(terminal_language()))
+        raise typer.Exit(FAILED)
     if as_json:
-        print_json(answer)
+        print_json({"items": found})
         return
-    assert isinstance(answer, dict)
-    rows = next(value for value in answer.values() if isinstance(value, list))
-    plain = [name for name, value in (rows[0] if rows else {}).items() if not isinstance(value, (dict, list))]
+    plain = [name for name, value in (found[0] if found else {}).items() if not isinstance(value, (dict, list))]
     table = Table(*plain, box=None)
-    for row in rows:
+    for row in found:
         table.add_row(*("" if row[name] is None else str(row[name]) for name in plain))
     Console().print(table)
 
@@ -102,3 +104,24 @@ def provision(
     except (OSError, TocsinError, InsecureSecret) as error:
         say_error(str(error))
         raise typer.Exit(FAILED) from error
+
+
+async def _rows(api: Api, which: str | None) -> list[dict[str, Any]]:
+    zones: list[dict[str, Any]] = (await api.get("/registry/zones"))["items"]
+    if which is None:
+        return zones
+    if any(zone["code"] == which for zone in zones):
+        return [row async for row in _endpoints(api, zone=which)]
+    return [row async for row in _endpoints(api) if row["id"] == which]
+
+
+async def _endpoints(api: Api, **parameters: str) -> AsyncIterator[dict[str, Any]]:
+    """Every endpoint, page after page."""
+    more: dict[str, str] = {}
+    while True:
+        page = await api.get("/registry/endpoints", limit=_PAGE, **parameters, **more)
+        for row in page["items"]:
+            yield row
+        if page["following"] is None:
+            return
+        more = {"after": page["following"]}

@@ -24,6 +24,7 @@ from broadcast_core.driver import Driver
 from broadcast_core.live import Live, LiveAlert, LiveDelivery
 from broadcast_core.model import Channel, Delivery, Endpoint, Hello
 from broadcast_core.store import Store
+from broadcast_core.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -84,13 +85,13 @@ class Dispatch:
 
     async def __aexit__(self, *exc: object) -> None:
         """Stop sending, let the drivers end, hear what they say last, and make it durable."""
-        await _cancelled(self._sending)
+        await end(self._sending)
         await self._field.aclose()
         await asyncio.wait(self._listening, timeout=_LAST_WORDS_S)
-        await _cancelled(self._listening)
+        await end(self._listening)
         for line in self.lines.values():
             await line.settled()
-        await _cancelled([self._settling])
+        await end([self._settling])
 
     def wake(self, channels: Iterable[Channel]) -> None:
         """There is something new in the outbox for these channels."""
@@ -120,13 +121,6 @@ class Dispatch:
         self, tasks: list[asyncio.Task[None]], name: str, work: Callable[[], Coroutine[Any, Any, None]]
     ) -> None:
         tasks.append(asyncio.create_task(_keep_running(name, work), name=name))
-
-
-async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
-    tasks = list(tasks)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _keep_running(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

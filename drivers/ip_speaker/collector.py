@@ -125,6 +125,7 @@ class _Connection(asyncio.Protocol):
             self.lost.set_result(None)
         if not self.subscribed.done():
             self.subscribed.set_exception(ConnectionResetError("closed before the subscription"))
+            self.subscribed.exception()  # seen, also when whoever waited for it has gone
 
     def beat(self) -> None:
         """Ask whether the broker is there; drop the connection if it has not answered for too long."""

@@ -33,6 +33,7 @@ from broadcast_core.model import (
     Stop,
 )
 from broadcast_core.signing import KeyScope, Mac, Signer
+from broadcast_core.tasks import end
 from drivers.ip_speaker.access import Access
 from drivers.ip_speaker.collector import Collector
 from drivers.ip_speaker.link import Link, LinkDown
@@ -118,9 +119,7 @@ class IpSpeakerDriver:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         self._events.put_nowait(None)
 
     async def ready(self) -> None:

@@ -129,7 +129,7 @@ class Play:
         stage = self._stage
         self._say(_("Everything goes on until Ctrl-C. Try, in another terminal:"))
         self._say_plain(f"  export TOCSIN_URL={stage.url} TOCSIN_TOKEN_FILE={stage.token_file}")
-        self._say_plain("  tocsin alert list; tocsin registry show")
+        self._say_plain(f"  tocsin alert list; tocsin registry show; tocsin doctor --config {stage.config}")
         await asyncio.Event().wait()
 
     def _say(self, sentence: Any) -> None:

@@ -1,0 +1,59 @@
+"""`tocsin registry` against a core."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+
+def test_zones_a_zones_endpoints_and_one_endpoint_are_shown(core: Any) -> None:
+    zones = core.json("registry", "show")["items"]
+    root = next(zone for zone in zones if zone["parent"] is None)
+    below = core.json("registry", "show", root["code"])["items"]
+    assert len(below) == 17  # 14 speakers, 3 phones
+    one = core.json("registry", "show", below[0]["id"])["items"]
+    assert [endpoint["id"] for endpoint in one] == [below[0]["id"]]
+    assert below[0]["id"] in core.run("registry", "show", below[0]["id"]).stdout
+    core.run("registry", "show", "nobody-knows-it", code=1)
+
+
+def test_what_is_exported_can_be_imported_again_and_changes_nothing(core: Any, tmp_path: Path) -> None:
+    for form in ("csv", "geojson"):
+        file = tmp_path / f"registry.{form}"
+        core.run("registry", "export", "--format", form, "--with-phones", "--out", str(file))
+        change = core.json("registry", "import", str(file), "--replace")
+        nothing = {"added": 0, "changed": 0, "removed": 0}
+        assert change == {"zones": nothing, "endpoints": nothing, "raised": 0}
+    assert len(core.json("registry", "show")["items"]) > 14
+
+
+def test_without_the_right_option_no_phone_number_leaves(core: Any) -> None:
+    with_phones = core.run("registry", "export", "--with-phones").stdout
+    assert "+999" in with_phones
+    assert "+999" not in core.run("registry", "export").stdout
+
+
+def test_a_bad_row_is_exit_code_2_with_its_line_and_nothing_is_applied(core: Any, tmp_path: Path) -> None:
+    file = tmp_path / "registry.csv"
+    core.run("registry", "export", "--with-phones", "--out", str(file))
+    before = core.json("registry", "show")
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([*lines, lines[-1].replace("+999", "+")]) + "\n")
+    refused = core.run("registry", "import", str(file), code=2)
+    assert str(len(lines) + 1) in refused.stderr
+    assert core.json("registry", "show") == before
+
+
+def test_a_file_or_the_default_but_not_both(core: Any, tmp_path: Path) -> None:
+    core.run("registry", "import", code=2)
+    core.run("registry", "import", str(tmp_path / "x.csv"), "--default", code=2)
+    core.run("registry", "import", str(tmp_path / "missing.csv"), code=2)
+
+
+def test_the_provision_file_has_every_speaker_and_is_nobody_elses_to_read(core: Any, tmp_path: Path) -> None:
+    file = tmp_path / "provision.json"
+    core.run("registry", "provision", "--out", str(file))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert len(json.loads(file.read_text())["speakers"]) == 14
