@@ -20,10 +20,13 @@ from broadcast_core.config import Listener, Settings
 from broadcast_core.dispatch import Dispatch
 from broadcast_core.driver import Driver
 from broadcast_core.intake import Intake
+from broadcast_core.intake.direct import Direct
+from broadcast_core.intake.following import Following
+from broadcast_core.intake.modes import ModeDesk, load_modes
 from broadcast_core.intake.speaking import Speaking
 from broadcast_core.journal import Journal
 from broadcast_core.keys import EndpointKeys, read_secret, secret_bytes, signing_keys
-from broadcast_core.model import Channel
+from broadcast_core.model import Channel, Endpoint, Mode
 from broadcast_core.patterns import patterns
 from broadcast_core.recovery import next_epoch, recover
 from broadcast_core.registry import Change, Registry
@@ -109,7 +112,17 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             phones = SmsGatewayDriver(settings.sms, _password(settings.sms.password_file) or "", secret, clock)
             drivers.append(phones)
 
-        dispatch = Dispatch(drivers, store=store, live=live, endpoint_of=current.endpoint_of, clock=clock)
+        desk: ModeDesk
+
+        def mode_of(endpoint: Endpoint) -> tuple[Mode, int]:
+            return desk.of(endpoint)
+
+        dispatch = Dispatch(
+            drivers, store=store, live=live, endpoint_of=current.endpoint_of, clock=clock, mode_of=mode_of
+        )
+        direct = Direct(store=store, live=live, dispatch=dispatch, registry=current, clock=clock)
+        desk = ModeDesk(await load_modes(store), direct=direct, registry=current, policy=settings.policy, clock=clock)
+        following = Following(desk, current, settings.policy, clock)
         await stack.enter_async_context(dispatch)
         express = ExpressLane(live=live, dispatch=dispatch, store=store, journal=journal, clock=clock)
         stack.push_async_callback(express.drain)
@@ -132,7 +145,11 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             speak=speak,
             clock=clock,
             registry_changed=registry_changed,
+            began=following.began,
         )
+        stack.push_async_callback(following.close)
+        for alert in live:
+            following.began(alert)
         services = Services(
             settings=settings,
             store=store,
@@ -140,8 +157,9 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             dispatch=dispatch,
             intake=intake,
             express=express,
+            modes=desk,
             clock=clock,
-            registry=lambda: current.registry,
+            registry=current,
         )
         api = make_app(services, tokens)
         await stack.enter_async_context(listening(api, settings.api, api[CONNECTIONS]))

@@ -179,6 +179,11 @@ class Policy(Section):
     default_channels: tuple[Literal["speaker", "horn", "sms"], ...] = ("speaker", "sms")
     default_pattern: str | None = None  # horns sound only where an alert names a pattern, unless set here
     emergency_volume: int = Field(100, ge=0, le=255)
+    # What sounds in emergency mode is never quieter than this, whatever a message or a speaker's own setting says.
+    emergency_volume_floor: int = Field(60, ge=0, le=100)
+    # An alert of one of these levels switches its zones to emergency mode by itself.
+    emergency_levels: tuple[Literal["RED", "ORANGE", "YELLOW", "BLUE"], ...] = ("RED", "ORANGE")
+    emergency_reminder: timedelta = timedelta(hours=6)  # then somebody is asked whether it still has its reason
     # Speakers within hearing of each other start together, and receipts of arrival come before those of the start.
     start_lead: timedelta = timedelta(milliseconds=500)
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from broadcast_core.model import (
     Channel,
@@ -18,7 +19,10 @@ from broadcast_core.model import (
     DeliveryKind,
     Domain,
     Endpoint,
+    MessageKind,
+    Opening,
     Plan,
+    Programme,
     Progress,
     Receipt,
     Sounded,
@@ -26,6 +30,10 @@ from broadcast_core.model import (
     Start,
     Stop,
 )
+
+# A speaker sends its sum of a programme at random within this time after the end (docs/protocols/ip-speaker.md).
+PROOF_SPREAD: Final = timedelta(seconds=60)
+_STOP_OUTLIVES: Final = timedelta(minutes=5)  # a stop is kept up a little longer than the last thing it ends
 
 
 @dataclass(slots=True)
@@ -53,7 +61,8 @@ class LiveAlert:
     revision: int
     expires: datetime
     accepted_at: datetime
-    starts: Mapping[Channel, Start]
+    starts: Mapping[Channel, Opening]
+    kind: MessageKind = MessageKind.ALERT
     deliveries: dict[DeliveryKey, LiveDelivery] = field(default_factory=dict)
     tally: Counter[tuple[Channel, DeliveryKind, Progress]] = field(default_factory=Counter)
     ended: bool = False  # by a stop, cancel or update
@@ -83,6 +92,13 @@ class LiveAlert:
         """How long the longest of its contents sounds."""
         return max((sounding_time(s) for s in self.starts.values()), default=timedelta())
 
+    @property
+    def proof_due(self) -> datetime | None:
+        """Of a programme: when a speaker's sum of it is due, and not before. None: each rung is due at its time."""
+        if any(isinstance(s, Start) and isinstance(s.content, Programme) for s in self.starts.values()):
+            return self.expires + PROOF_SPREAD
+        return None
+
 
 class Live:
     """All live messages, by identity and by endpoint."""
@@ -106,12 +122,13 @@ class Live:
         self,
         plan: Plan,
         *,
-        starts: Mapping[Channel, Start],
+        starts: Mapping[Channel, Opening],
         expires: datetime,
         accepted_at: datetime,
+        kind: MessageKind = MessageKind.ALERT,
     ) -> LiveAlert:
         """Take up a message that was just made durable."""
-        live = LiveAlert(plan.alert_id, plan.revision, expires, accepted_at, starts)
+        live = LiveAlert(plan.alert_id, plan.revision, expires, accepted_at, starts, kind)
         for unreachable in plan.unreachable:  # targets too, failed from the first second
             live.tally[unreachable.endpoint.channel, DeliveryKind.START, Progress.FAILED] += 1
         self._alerts[plan.alert_id, plan.revision] = live
@@ -193,6 +210,19 @@ class Live:
             reached += [(live, entry) for entry in live.possibly_sounding()]
         return reached
 
+    def stop_of(self, alert_id: str, revision: int, *, actor: str, cause: str, now: datetime, domain: Domain) -> Stop:
+        """The order that ends an alert up to a revision, valid until the last of what it ends is surely over."""
+        ends = [a for a in self.revisions(alert_id) if a.revision <= revision]
+        return Stop(
+            alert_id=alert_id,
+            revision=max((a.revision for a in ends), default=revision),
+            domain=domain,
+            acted_at=now,
+            expires=max([now, *(a.expires + a.longest() for a in ends)]) + _STOP_OUTLIVES,
+            actor=actor,
+            cause=cause,
+        )
+
     def stopping(self, stop: Stop, reached: Iterable[tuple[LiveAlert, LiveDelivery]]) -> Plan:
         """The deliveries of a stop: to everyone its starts may have reached, the way the starts went."""
         by_endpoint = {entry.key.endpoint_id: entry.delivery for _, entry in reached}
@@ -202,12 +232,13 @@ class Live:
     def starts_for(self, endpoint: Endpoint, now: datetime) -> tuple[Start, ...]:
         """The current orders of an endpoint: every start that is meant for it, not ended and not expired."""
         return tuple(
-            live.starts[endpoint.channel]
+            start
             for key, live in self._by_endpoint.get(endpoint.id, {}).items()
             if key.kind is DeliveryKind.START
             and not live.ended
             and live.expires > now
             and not live.deliveries[key].progress.ended
+            and isinstance(start := live.starts[endpoint.channel], Start)
         )
 
 
@@ -217,8 +248,13 @@ def key_of(delivery: Delivery, alert_id: str, revision: int) -> DeliveryKey:
     return DeliveryKey(alert_id=alert_id, revision=revision, kind=kind, endpoint_id=delivery.endpoint.id)
 
 
-def sounding_time(start: Start) -> timedelta:
-    """How long a start sounds when nothing goes wrong."""
+def sounding_time(opening: Opening) -> timedelta:
+    """How long it sounds when nothing goes wrong."""
+    if not isinstance(opening, Start):
+        return timedelta()
+    start = opening
+    if isinstance(start.content, Programme):
+        return start.expires - start.starts_at
     if isinstance(start.content, Spoken):
         return start.content.audio.duration if start.content.audio else timedelta(seconds=10)
     if isinstance(start.content, Sounded):

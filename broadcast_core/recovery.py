@@ -27,9 +27,10 @@ from broadcast_core.model import (
     Delivery,
     DeliveryKind,
     Endpoint,
+    MessageKind,
+    Opening,
     Plan,
     Progress,
-    Start,
     Stop,
 )
 from broadcast_core.model.form import decode_starts
@@ -125,7 +126,13 @@ def _revive(live: Live, message: _Message, registry: Registry) -> None:
     stop = _stop_of(row, starts)
     deliveries = tuple(_deliveries(message.deliveries, starts, stop, registry))
     plan = Plan(alert_id=row.alert_id, revision=row.revision, deliveries=deliveries)
-    revived = live.begin(plan, starts=starts, expires=from_ms(row.expires), accepted_at=from_ms(row.accepted_at))
+    revived = live.begin(
+        plan,
+        starts=starts,
+        expires=from_ms(row.expires),
+        accepted_at=from_ms(row.accepted_at),
+        kind=MessageKind(row.kind),
+    )
     revived.ended = row.ended_at is not None
     stored = {(d["kind"], d["endpoint_id"]): d for d in message.deliveries}
     for entry in revived.deliveries.values():
@@ -137,7 +144,7 @@ def _revive(live: Live, message: _Message, registry: Registry) -> None:
 
 
 def _deliveries(
-    rows: Iterable[RowMapping], starts: dict[Channel, Start], stop: Stop | None, registry: Registry
+    rows: Iterable[RowMapping], starts: dict[Channel, Opening], stop: Stop | None, registry: Registry
 ) -> Iterable[Delivery]:
     for row in rows:
         channel = Channel(row["channel"])
@@ -159,7 +166,7 @@ def _deliveries(
         )
 
 
-def _stop_of(row: Row[tuple[object, ...]], starts: dict[Channel, Start]) -> Stop | None:
+def _stop_of(row: Row[tuple[object, ...]], starts: dict[Channel, Opening]) -> Stop | None:
     if row.ended_at is None:
         return None
     longest = max((sounding_time(start) for start in starts.values()), default=timedelta())

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from broadcast_core.clock import Clock
@@ -15,9 +15,11 @@ from broadcast_core.config import Settings
 from broadcast_core.dispatch import Dispatch
 from broadcast_core.i18n import Sentence
 from broadcast_core.live import Live
-from broadcast_core.model import Alert, Channel, MsgType
+from broadcast_core.mode import Modes
+from broadcast_core.model import Alert, Channel, Mode, MsgType
 from broadcast_core.plan import Expression
-from broadcast_core.registry import Change, Mode, Registry, Sheet
+from broadcast_core.registry import Change, Registry, Sheet
+from broadcast_core.registry import Mode as ImportMode
 from broadcast_core.store import Store
 
 
@@ -66,7 +68,7 @@ class IntakePort(Protocol):
         """Accept an alert, durably, or refuse it with AlertRejected / StorageFailed. `area` re-aims it."""
         ...
 
-    async def import_registry(self, new: Registry | Sheet, *, actor: str, mode: Mode) -> Change:
+    async def import_registry(self, new: Registry | Sheet, *, actor: str, mode: ImportMode) -> Change:
         """Make an imported registry the current one; devices whose zones changed are told."""
         ...
 
@@ -80,9 +82,45 @@ class StopPort(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Switched:
+    """What a switch of mode did. `messages` are the identities under which the field's proof is reported."""
+
+    changed: Mapping[str, Mode]  # zones whose effective mode is another now
+    messages: tuple[str, ...]
+    endpoints: int
+
+
+class ModePort(Protocol):
+    """Peacetime or emergency."""
+
+    @property
+    def modes(self) -> Modes:
+        """The settings now."""
+        ...
+
+    async def set(
+        self,
+        zones: Collection[str],
+        mode: Mode,
+        *,
+        actor: str,
+        reason: str,
+        remind_after: timedelta | None = None,
+        cause: str | None = None,
+    ) -> Switched:
+        """Give zones a mode of their own. Raises Rejected (no reason, no zone), NotFound, StorageFailed."""
+        ...
+
+    async def clear(self, zone: str, *, actor: str, reason: str) -> Switched:
+        """Let a zone have its parent's mode again. Raises NotFound if it has none of its own."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
     """The core as its edges see it."""
 
+    modes: ModePort
     settings: Settings
     store: Store
     live: Live

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -30,7 +29,6 @@ log = structlog.get_logger(__name__)
 
 _JOURNAL_TIMEOUT_S: Final = 0.5  # a disk that takes longer must not hold a stop back
 _RECORD_RETRY_S: Final = 0.5
-_OUTLIVES: Final = timedelta(minutes=5)  # a stop is kept up a little longer than the last thing it ends
 
 
 class ExpressLane:
@@ -79,16 +77,14 @@ class ExpressLane:
             await asyncio.gather(*self._recording)
 
     def _order(self, revisions: list[LiveAlert], actor: str) -> Stop:
-        now = self._clock.now()
-        last = max(live.expires + live.longest() for live in revisions)
-        return Stop(
-            alert_id=revisions[-1].alert_id,
-            revision=revisions[-1].revision,
-            domain=revisions[-1].domain,
-            acted_at=now,
-            expires=max(last, now) + _OUTLIVES,
+        newest = revisions[-1]
+        return self._live.stop_of(
+            newest.alert_id,
+            newest.revision,
             actor=actor,
             cause="stop",
+            now=self._clock.now(),
+            domain=newest.domain,
         )
 
     async def _write_journal(self, stop: Stop) -> bool:

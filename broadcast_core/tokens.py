@@ -45,6 +45,8 @@ class TokenScope(StrEnum):
     READ = "read"
     ALERT_SEND = "alert:send"
     ALERT_STOP = "alert:stop"
+    MODE_SET = "mode:set"  # peacetime or emergency
+    SCHEDULE_WRITE = "schedule:write"  # playlists, slots, the library: publicity, and nothing above it
     REGISTRY_WRITE = "registry:write"
     ADMIN = "admin"  # tokens, and personal data in exports; sends no alert by that right alone
 

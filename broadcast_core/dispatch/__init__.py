@@ -22,7 +22,7 @@ from broadcast_core.dispatch.presence import PresenceBoard
 from broadcast_core.dispatch.settler import Settler
 from broadcast_core.driver import Driver
 from broadcast_core.live import Live, LiveAlert, LiveDelivery
-from broadcast_core.model import Channel, Delivery, Endpoint, Hello
+from broadcast_core.model import Channel, Delivery, Endpoint, Hello, Mode
 from broadcast_core.store import Store
 from broadcast_core.tasks import end
 
@@ -32,6 +32,11 @@ _LAST_WORDS_S: Final = 3.0  # how long leaving drivers are listened to
 _RESTART_S: Final = 0.5  # a task of one channel that died is started again; the others never noticed
 
 __all__ = ["Dispatch", "PresenceBoard"]
+
+
+def peacetime(_endpoint: Endpoint) -> tuple[Mode, int]:
+    """The mode of an endpoint and its volume floor where nobody has set any."""
+    return Mode.PEACETIME, 0
 
 
 class Dispatch:
@@ -45,6 +50,7 @@ class Dispatch:
         live: Live,
         endpoint_of: Callable[[str], Endpoint | None],
         clock: Clock,
+        mode_of: Callable[[Endpoint], tuple[Mode, int]] = peacetime,
     ) -> None:
         self._drivers = tuple(drivers)
         self._field = AsyncExitStack()
@@ -65,7 +71,7 @@ class Dispatch:
             )
             for driver in self._drivers
         }
-        self.orders = OrdersDesk(live, self.lines, endpoint_of, clock)
+        self.orders = OrdersDesk(live, self.lines, endpoint_of, clock, mode_of)
         self._chaser = Chaser(live, self.lines, self.presence, store, clock)
 
     def _greet(self, channel: Channel, hello: Hello) -> None:

@@ -57,6 +57,8 @@ class Chaser:
             if now > min(live.expires, live.accepted_at + _KEEP_COMPLETE) + live.longest():
                 self._live.forget(live)
             return
+        if _rests(live, now):
+            return
         await self._expire(live, now)
         line = self._lines.get(Channel.SPEAKER)
         if line is not None:
@@ -88,11 +90,8 @@ class Chaser:
         if entry.progress < Progress.RECEIVED:
             overdue = entry.sent_at is None or monotonic >= entry.sent_at + _FIRST_ASK_S
             return delivery if overdue else None
-        if is_start:
-            start = live.starts[entry.delivery.endpoint.channel]
-            due = start.starts_at if entry.progress is Progress.RECEIVED else start.starts_at + sounding_time(start)
-            if now < due + _SLACK:
-                return None
+        if is_start and now < _due(live, entry) + _SLACK:
+            return None
         query = Query(
             alert_id=live.alert_id,
             revision=live.revision,
@@ -122,10 +121,33 @@ class Chaser:
         return Reason.OFFLINE if presence in {Presence.OFFLINE, Presence.SILENT} else Reason.NO_ANSWER
 
 
+def _rests(live: LiveAlert, now: datetime) -> bool:
+    """Whether every speaker has the programme and none owes its sum yet: thousands of rows need no look."""
+    due = live.proof_due
+    return (
+        due is not None
+        and not live.ended
+        and now < due
+        and not any(n for (_, _, progress), n in live.tally.items() if progress < Progress.RECEIVED)
+    )
+
+
+def _due(live: LiveAlert, entry: LiveDelivery) -> datetime:
+    """When an endpoint that has received its start owes the next evidence."""
+    if live.proof_due is not None:
+        return live.proof_due
+    opening = live.starts[entry.delivery.endpoint.channel]
+    if entry.progress is Progress.RECEIVED:
+        return opening.starts_at
+    return opening.starts_at + sounding_time(opening)
+
+
 def _over_at(live: LiveAlert, entry: LiveDelivery) -> datetime:
     """When nothing more is to be expected of a delivery."""
     if isinstance(entry.delivery.order, Stop):
         return entry.delivery.order.expires
     if entry.progress < Progress.RECEIVED:
         return live.expires
+    if live.proof_due is not None:  # it ends when it expires, whatever is still to come
+        return live.proof_due + _UNPROVEN_END
     return live.expires + live.longest() + _UNPROVEN_END

@@ -6,8 +6,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
-from typing import Final
 
 import structlog
 
@@ -22,7 +20,7 @@ from broadcast_core.intake.compose import Composed, Speak, compose, starts_of
 from broadcast_core.intake.ledger import Entry
 from broadcast_core.intake.wishes import wishes_of
 from broadcast_core.lifecycle import Await, Begin, Decision, End, Ends, Known, Revise, Suppress, SuppressCause
-from broadcast_core.live import Live
+from broadcast_core.live import Live, LiveAlert
 from broadcast_core.model import (
     Alert,
     Approval,
@@ -52,7 +50,9 @@ from broadcast_core.store import Store
 
 log = structlog.get_logger(__name__)
 
-_STOP_OUTLIVES: Final = timedelta(minutes=5)
+
+def _nobody_follows(_live: LiveAlert) -> None:
+    """Nothing else depends on an alert."""
 
 
 class Intake:
@@ -70,6 +70,7 @@ class Intake:
         speak: Speak,
         clock: Clock,
         registry_changed: Callable[[Registry, Change], Awaitable[None]],
+        began: Callable[[LiveAlert], None] = _nobody_follows,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -79,6 +80,7 @@ class Intake:
         self._speak = speak
         self._clock = clock
         self._registry_changed = registry_changed
+        self._began = began
         self._one_at_a_time = asyncio.Lock()  # decisions build on each other; composing does not wait for it
         self.registry = current
 
@@ -208,15 +210,7 @@ class Intake:
     ) -> tuple[Stop, Plan]:
         now = self._clock.now()
         live = [a for a in self._live.revisions(alert_id) if a.revision <= revision]
-        stop = Stop(
-            alert_id=alert_id,
-            revision=max((a.revision for a in live), default=revision),
-            domain=Domain.LIVE,
-            acted_at=now,
-            expires=max([now, *(a.expires + a.longest() for a in live)]) + _STOP_OUTLIVES,
-            actor=actor,
-            cause=cause,
-        )
+        stop = self._live.stop_of(alert_id, revision, actor=actor, cause=cause, now=now, domain=Domain.LIVE)
         spared = frozenset(told_otherwise)
         reached = [(a, e) for a in live for e in a.possibly_sounding() if e.key.endpoint_id not in spared]
         plan = self._live.stopping(stop, reached)
@@ -238,6 +232,7 @@ class Intake:
                 accepted_at=entry.accepted.accepted_at,
             )
             self._dispatch.hand_over(live, live.deliveries.values())
+            self._began(live)
 
     def _authorities(self) -> dict[str, Authority]:
         return {sender: Authority[name] for sender, name in self._settings.policy.authority_by_sender.items()}

@@ -52,8 +52,10 @@ from broadcast_core.model.field import (
 from broadcast_core.model.order import (
     Approval,
     Delivery,
+    MessageKind,
     Mode,
     ModeChange,
+    Opening,
     Order,
     Orders,
     Plan,
@@ -74,9 +76,9 @@ from broadcast_core.model.standing import (
 __all__ = [
     "Alert", "Approval", "Area", "AudioRef", "Authority", "Availability", "Batch", "Category", "Certainty",
     "Channel", "Circle", "Clip", "CoilAddress", "Content", "Delivery", "DeliveryKey", "DeliveryKind", "Domain",
-    "Endpoint", "FieldEvent", "Hello", "Info", "ItemPlay", "LateRule", "Level", "Mode", "ModeChange", "MsgType",
-    "NamedValue", "Order", "Orders", "Plan", "Point", "Presence", "Programme", "Progress", "Query", "Reason",
-    "Receipt", "Reference", "Resource", "ResponseType", "ResumeRule", "Scope", "Severity", "SirenPattern",
-    "SoundClass", "Sounded", "Spoken", "Standing", "Start", "Status", "Stop", "Texted", "Unreachable", "Urgency",
-    "Zone", "ZoneLevel",
+    "Endpoint", "FieldEvent", "Hello", "Info", "ItemPlay", "LateRule", "Level", "MessageKind", "Mode", "ModeChange",
+    "MsgType", "NamedValue", "Opening", "Order", "Orders", "Plan", "Point", "Presence", "Programme", "Progress",
+    "Query", "Reason", "Receipt", "Reference", "Resource", "ResponseType", "ResumeRule", "Scope", "Severity",
+    "SirenPattern", "SoundClass", "Sounded", "Spoken", "Standing", "Start", "Status", "Stop", "Texted",
+    "Unreachable", "Urgency", "Zone", "ZoneLevel",
 ]  # fmt: skip

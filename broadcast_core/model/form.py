@@ -1,4 +1,4 @@
-"""Starts as JSON and back: what the outbox keeps of each channel's order. Pure."""
+"""What a message opens with, as JSON and back: what the outbox keeps of each channel's order. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from broadcast_core.model.content import Content, Programme, Sounded, Spoken, Texted
 from broadcast_core.model.field import Channel
-from broadcast_core.model.order import Start
+from broadcast_core.model.order import ModeChange, Opening, Start
 
 _CONTENT: Final[Mapping[Channel, type[Content]]] = {
     Channel.SPEAKER: Spoken,
@@ -18,19 +18,22 @@ _CONTENT: Final[Mapping[Channel, type[Content]]] = {
 }
 
 
-def encode_starts(starts: Mapping[Channel, Start]) -> str:
+def encode_starts(starts: Mapping[Channel, Opening]) -> str:
     """What each channel is told, as one JSON object by channel."""
     return msgspec.json.encode({channel.value: start for channel, start in starts.items()}).decode()
 
 
-def decode_starts(text: str) -> dict[Channel, Start]:
+def decode_starts(text: str) -> dict[Channel, Opening]:
     """The inverse of `encode_starts`. Raises msgspec.ValidationError on anything else."""
     stored: dict[str, dict[str, Any]] = msgspec.json.decode(text)
-    return {Channel(name): _start(Channel(name), fields) for name, fields in stored.items()}
+    return {Channel(name): _opening(Channel(name), fields) for name, fields in stored.items()}
 
 
-def _start(channel: Channel, fields: dict[str, Any]) -> Start:
-    # A union of dataclasses has no tag in JSON; the channel says which content it is, and only a programme has clips.
+def _opening(channel: Channel, fields: dict[str, Any]) -> Opening:
+    # A union of dataclasses has no tag in JSON: only a start has content, of which the channel says what it is, and
+    # only a programme has clips.
+    if "content" not in fields:
+        return msgspec.convert(fields, ModeChange, strict=False)
     content = Programme if "clips" in fields["content"] else _CONTENT[channel]
     hints = get_type_hints(Start) | {"content": content}
     return Start(**{name: msgspec.convert(value, hints[name], strict=False) for name, value in fields.items()})

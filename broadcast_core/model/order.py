@@ -20,6 +20,15 @@ class Mode(StrEnum):
     EMERGENCY = "emergency"
 
 
+class MessageKind(StrEnum):
+    """What a message of ours is. All go the same way; only alerts are CAP."""
+
+    ALERT = "alert"
+    SLOT = "slot"  # the occurrence of a peacetime slot
+    MODE = "mode"  # a switch of mode
+    TEST = "test"  # endpoints prove themselves
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Approval:
     """Who let this start. An emergency start is not signed without one."""
@@ -73,6 +82,11 @@ class ModeChange:
     actor: str
     volume_floor: int = 0  # 0-100: in emergency nothing sounds below it
 
+    @property
+    def starts_at(self) -> datetime:
+        """It holds as soon as it arrives."""
+        return self.issued_at
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Query:
@@ -98,6 +112,8 @@ class Orders:
     volume_floor: int = 0
 
 
+# What a message opens with on a channel; a stop ends it.
+Opening = Start | ModeChange
 Order = Start | Stop | ModeChange | Query | Orders
 
 

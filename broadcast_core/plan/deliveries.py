@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from broadcast_core.model import Channel, Delivery, Endpoint, Plan, Reason, Start, Unreachable
+from broadcast_core.model import Channel, Delivery, Endpoint, Opening, Plan, Reason, Unreachable
 from broadcast_core.plan.cover import cover
 from broadcast_core.registry import Registry
 
@@ -12,7 +12,7 @@ from broadcast_core.registry import Registry
 def make_plan(
     alert_id: str,
     revision: int,
-    starts: Mapping[Channel, Start],
+    starts: Mapping[Channel, Opening],
     targets: Sequence[Endpoint],
     registry: Registry,
 ) -> Plan:
@@ -32,7 +32,7 @@ def make_plan(
 
 
 def _to_speakers(
-    endpoints: Sequence[Endpoint], starts: Mapping[Channel, Start], registry: Registry
+    endpoints: Sequence[Endpoint], starts: Mapping[Channel, Opening], registry: Registry
 ) -> Iterator[Delivery]:
     speakers = [endpoint for endpoint in endpoints if endpoint.channel is Channel.SPEAKER]
     for part in cover(speakers, registry):
@@ -46,7 +46,7 @@ def _to_speakers(
             )
 
 
-def _to_others(endpoints: Sequence[Endpoint], starts: Mapping[Channel, Start]) -> Iterator[Delivery]:
+def _to_others(endpoints: Sequence[Endpoint], starts: Mapping[Channel, Opening]) -> Iterator[Delivery]:
     for endpoint in endpoints:
         if endpoint.channel is not Channel.SPEAKER:
             yield Delivery(endpoint=endpoint, order=starts[endpoint.channel])

@@ -15,6 +15,9 @@ class CurrentRegistry:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
 
+    def __call__(self) -> Registry:
+        return self.registry
+
     def endpoint_of(self, endpoint_id: str) -> Endpoint | None:
         return self.registry.endpoints.get(endpoint_id)
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadcast_core.clock import from_ms
 from broadcast_core.errors import NotFound
-from broadcast_core.model import Channel, DeliveryKind, Progress
+from broadcast_core.model import Channel, DeliveryKind, MessageKind, Progress
 from broadcast_core.registry import Registry
 from broadcast_core.report import tally
 from broadcast_core.report.evidence import Evidence, read_evidence
@@ -103,7 +103,9 @@ async def _begun(
 ) -> Sequence[DatabaseRow[tuple[str, int]]]:
     """The alerts by their first revision, with when that was accepted."""
     a = alert_table.c
-    statement: Select[tuple[str, int]] = select(a.alert_id, a.accepted_at.label("first")).where(a.revision == 1)
+    statement: Select[tuple[str, int]] = select(a.alert_id, a.accepted_at.label("first")).where(
+        a.revision == 1, a.kind == MessageKind.ALERT.value
+    )
     if before is not None:
         last = (await connection.execute(statement.where(a.alert_id == before))).first()
         if last is None:

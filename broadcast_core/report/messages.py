@@ -132,7 +132,9 @@ def _first(infos: Sequence[Mapping[str, Any]], element: str) -> str:
 def _approval(starts: str) -> tuple[str, tuple[str, ...]]:
     """All channels of a message go out on the same approval."""
     for start in msgspec.json.decode(starts).values():
-        return str(start["approval"]["kind"]), tuple(start["approval"]["actors"])
+        approval = start.get("approval")  # a switch of mode has none
+        if approval is not None:
+            return str(approval["kind"]), tuple(approval["actors"])
     return "", ()
 
 

@@ -84,6 +84,7 @@ alert = Table(
     metadata,
     Column("alert_id", String(32), primary_key=True),
     Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(8), nullable=False, server_default="alert"),  # alert, slot (an occurrence), mode (a switch)
     Column("sender", Text, nullable=False),
     Column("identifier", Text, nullable=False),
     Column("sent", BigInteger, nullable=False),
@@ -100,6 +101,19 @@ alert = Table(
     Column("ended_cause", String(16), nullable=True),
     UniqueConstraint("sender", "identifier", "sent"),
     Index("ix_alert_accepted_at", "accepted_at"),
+)
+
+# The mode of a zone that has one of its own; all others have their parent's.
+mode = Table(
+    "mode",
+    metadata,
+    Column("zone", String(32), primary_key=True),  # no foreign key: an import may take a zone away and bring it back
+    Column("mode", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("set_at", BigInteger, nullable=False),
+    Column("remind_at", BigInteger, nullable=True),  # when an emergency has outlived its reason
+    Column("cause", String(32), nullable=True),  # the alert that switched it
 )
 
 # Messages that sound nothing themselves: Cancels, and alerts that never went out (cancelled or superseded first).

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from broadcast_core.services import Services
 from broadcast_core.tokens import TokenBook
-from broadcast_core.web import access, alerts, events, health, registry, registry_files, reports, submission
+from broadcast_core.web import access, alerts, events, health, modes, registry, registry_files, reports, submission
 from broadcast_core.web.connections import Connections, Limits
 from broadcast_core.web.events import WATCH
 from broadcast_core.web.health import PROBE, StoreProbe
@@ -60,6 +60,7 @@ async def show_document(request: web.Request, _query: NoQuery) -> web.Response:
 ROUTES: Final[tuple[Route[Any], ...]] = (
     *submission.ROUTES,
     *alerts.ROUTES,
+    *modes.ROUTES,
     *reports.ROUTES,
     *events.ROUTES,
     *registry.ROUTES,

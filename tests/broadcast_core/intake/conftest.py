@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
@@ -18,6 +18,9 @@ from broadcast_core.config import Policy, Settings
 from broadcast_core.dispatch import Dispatch
 from broadcast_core.errors import DriverUnavailable
 from broadcast_core.intake import Intake
+from broadcast_core.intake.direct import Direct
+from broadcast_core.intake.following import Following
+from broadcast_core.intake.modes import ModeDesk, load_modes
 from broadcast_core.journal import Journal
 from broadcast_core.live import Live
 from broadcast_core.model import (
@@ -33,6 +36,8 @@ from broadcast_core.model import (
     Endpoint,
     Info,
     Level,
+    Mode,
+    ModeChange,
     MsgType,
     NamedValue,
     Progress,
@@ -91,7 +96,7 @@ class FieldInMemory:
 
     def say(self, delivery: Delivery, progress: Progress, retry_after: timedelta | None = None) -> None:
         order = delivery.order
-        if not isinstance(order, (Start, Stop)):
+        if not isinstance(order, (Start, Stop, ModeChange)):
             return
         kind = DeliveryKind.STOP if isinstance(order, Stop) else DeliveryKind.START
         key = DeliveryKey(
@@ -100,18 +105,18 @@ class FieldInMemory:
         receipt = Receipt(key=key, progress=progress, at=SystemClock().now(), retry_after=retry_after)
         self._events.put_nowait(Batch(channel=self._channel, events=(receipt,)))
 
-    def orders(self, kind: type[Start] | type[Stop]) -> list[Delivery]:
+    def orders(self, kind: type[Start] | type[Stop] | type[ModeChange]) -> list[Delivery]:
         return [d for d in self.sent if isinstance(d.order, kind)]
 
 
 class Site:
     """A small district, running."""
 
-    def __init__(self, store: Store, folder: Path) -> None:
+    def __init__(self, store: Store, folder: Path, **policy: Any) -> None:
         self.store = store
         self.folder = folder
         self.clock = SystemClock()
-        self.settings = Settings(data_dir=folder, policy=Policy(default_channels=("speaker", "sms")))
+        self.settings = Settings(data_dir=folder, policy=Policy(default_channels=("speaker", "sms"), **policy))
         self.speakers = FieldInMemory(Channel.SPEAKER)
         self.horns = FieldInMemory(Channel.HORN)
         self.phones = FieldInMemory(Channel.SMS)
@@ -130,8 +135,21 @@ class Site:
             live=self.live,
             endpoint_of=registry.endpoints.get,
             clock=self.clock,
+            mode_of=self._mode_of,
         )
         await self._stack.enter_async_context(self.dispatch)
+        self.direct = Direct(
+            store=self.store, live=self.live, dispatch=self.dispatch, registry=lambda: registry, clock=self.clock
+        )
+        self.modes = ModeDesk(
+            await load_modes(self.store),
+            direct=self.direct,
+            registry=lambda: registry,
+            policy=self.settings.policy,
+            clock=self.clock,
+        )
+        self.following = Following(self.modes, lambda: registry, self.settings.policy, self.clock)
+        self._stack.push_async_callback(self.following.close)
         self.express = ExpressLane(
             live=self.live, dispatch=self.dispatch, store=self.store, journal=self.journal, clock=self.clock
         )
@@ -145,8 +163,14 @@ class Site:
             speak=tone_only,
             clock=self.clock,
             registry_changed=unchanged,
+            began=self.following.began,
         )
+        for alert in self.live:
+            self.following.began(alert)
         self.dispatch.wake(Channel)
+
+    def _mode_of(self, endpoint: Endpoint) -> tuple[Mode, int]:
+        return self.modes.of(endpoint)
 
     async def crash(self) -> None:
         """Everything in memory is gone."""
@@ -228,9 +252,20 @@ ENDPOINTS = (
 
 
 @pytest.fixture
-async def site(store: Store, tmp_path: Path) -> AsyncIterator[Site]:
-    running = Site(store, tmp_path)
+def policy() -> dict[str, Any]:
+    """No alert switches a mode, where that is not what a test is about."""
+    return {"emergency_levels": ()}
+
+
+@pytest.fixture
+async def site(store: Store, tmp_path: Path, policy: dict[str, Any]) -> AsyncIterator[Site]:
+    running = Site(store, tmp_path, **policy)
     await running.start()
     yield running
     await running.express.drain()
     await running.crash()
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Any]:
+    return until

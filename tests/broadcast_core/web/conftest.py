@@ -20,6 +20,8 @@ from broadcast_core.dispatch import Dispatch
 from broadcast_core.driver import Driver
 from broadcast_core.errors import DriverUnavailable
 from broadcast_core.intake import Intake
+from broadcast_core.intake.direct import Direct
+from broadcast_core.intake.modes import ModeDesk, load_modes
 from broadcast_core.journal import Journal
 from broadcast_core.live import Live
 from broadcast_core.model import (
@@ -283,6 +285,10 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
     async def registry_changed(registry: Registry, _change: Change) -> None:
         current[0] = registry
 
+    direct = Direct(store=store, live=live, dispatch=dispatch, registry=lambda: current[0], clock=clock)
+    desk = ModeDesk(
+        await load_modes(store), direct=direct, registry=lambda: current[0], policy=settings.policy, clock=clock
+    )
     intake = Intake(
         settings=settings,
         store=store,
@@ -301,6 +307,7 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
         dispatch=dispatch,
         intake=intake,
         express=express,
+        modes=desk,
         clock=clock,
         registry=lambda: current[0],
     )

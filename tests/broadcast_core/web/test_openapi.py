@@ -149,6 +149,12 @@ async def test_every_answer_fits_its_schema(core: Any, document: Any) -> None:
     good, bad = b"kind,id,zone,name\nspeaker,SPK-9,N2,x\n", b"kind,id,zone,name\nspeaker,SPK-9,X,x\n"
     await ask("POST", f"{v1}/registry/import", f"{v1}/registry/import", data=good, headers=csv)
     await ask("POST", f"{v1}/registry/import", f"{v1}/registry/import", 422, data=bad, headers=csv)
+    switch = {"zones": ["N"], "mode": "emergency", "reason": "flood"}
+    await ask("GET", f"{v1}/modes", f"{v1}/modes")
+    await ask("POST", f"{v1}/modes", f"{v1}/modes", json=switch)
+    await ask("POST", f"{v1}/modes", f"{v1}/modes", 404, json={**switch, "zones": ["nowhere"]})
+    await ask("GET", f"{v1}/modes", f"{v1}/modes")
+    await ask("POST", f"{v1}/modes/N/clear", f"{v1}/modes/{{zone}}/clear", json={"reason": "over"})
     await ask("GET", f"{v1}/me", f"{v1}/me")
     await ask("GET", f"{v1}/tokens", f"{v1}/tokens")
     await ask("POST", f"{v1}/tokens", f"{v1}/tokens", 201, json={"actor": "x", "scopes": ["read"]})

@@ -1,0 +1,152 @@
+"""Messages that are not CAP (an occurrence of a slot, a switch of mode): durable first, then on their way.
+
+They go through the same outbox, dispatch, drivers and receipts as an alert; docs/decisions/0006 says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadcast_core import audit, outbox
+from broadcast_core.clock import Clock, to_ms
+from broadcast_core.dispatch import Dispatch
+from broadcast_core.live import Live, LiveAlert
+from broadcast_core.model import Channel, Endpoint, MessageKind, MsgType, Opening, Plan, Progress, Stop
+from broadcast_core.model.form import encode_starts
+from broadcast_core.plan import make_plan
+from broadcast_core.registry import Registry
+from broadcast_core.store import Store
+from broadcast_core.store.schema import alert as alert_table
+
+Also = Callable[[AsyncConnection], Awaitable[None]]  # what else becomes durable in the same transaction
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """One message to the field. `starts` are what its channels are told; a higher revision replaces a lower."""
+
+    kind: MessageKind
+    alert_id: str
+    revision: int
+    starts: Mapping[Channel, Opening]
+    targets: Sequence[Endpoint]
+    expires: datetime
+    actor: str
+    title: str  # for lists
+    detail: Mapping[str, Any] = field(default_factory=dict)  # for the audit
+
+
+class Direct:
+    """Opens and ends messages. `registry` gives the current one."""
+
+    def __init__(
+        self, *, store: Store, live: Live, dispatch: Dispatch, registry: Callable[[], Registry], clock: Clock
+    ) -> None:
+        self._store = store
+        self._live = live
+        self._dispatch = dispatch
+        self._registry = registry
+        self._clock = clock
+
+    async def open(self, messages: Sequence[Message], also: Also | None = None) -> None:
+        """Make these durable in one transaction, with whatever `also` writes, then send them.
+
+        Raises StorageFailed; nothing is sent then. With no messages only `also` is done.
+        """
+        now, registry = self._clock.now(), self._registry()
+        planned = [(m, make_plan(m.alert_id, m.revision, m.starts, m.targets, registry)) for m in messages]
+
+        async def job(connection: AsyncConnection) -> None:
+            for message, plan in planned:
+                await _enter(connection, message, plan, now)
+            if also is not None:
+                await also(connection)
+
+        await self._store.write(job)
+        for message, plan in planned:
+            self._begin(message, plan, now)
+
+    async def end(self, alert_id: str, revision: int, *, actor: str, cause: str, also: Also | None = None) -> int:
+        """End a message that is live, everywhere it may have gone. Returns how many endpoints are told.
+
+        Raises StorageFailed; nothing is sent then.
+        """
+        now = self._clock.now()
+        revisions = [a for a in self._live.revisions(alert_id) if a.revision <= revision]
+        plan: Plan | None = None
+        stop: Stop | None = None
+        if revisions:
+            domain = revisions[-1].domain
+            stop = self._live.stop_of(alert_id, revision, actor=actor, cause=cause, now=now, domain=domain)
+            reached = [(a, e) for a in revisions for e in a.possibly_sounding()]
+            plan = self._live.stopping(stop, reached)
+
+        async def job(connection: AsyncConnection) -> None:
+            if stop is not None and plan is not None:
+                await outbox.end(connection, stop)
+                await outbox.put(connection, plan, expires=stop.expires, now=now, progress=Progress.CLAIMED)
+                detail = {"revision": revision, "cause": cause, "endpoints": len(plan.deliveries)}
+                action = f"{revisions[-1].kind}.end"
+                await audit.record(connection, now=now, actor=actor, action=action, object_=alert_id, detail=detail)
+            if also is not None:
+                await also(connection)
+
+        await self._store.write(job)
+        if stop is None or plan is None:
+            return 0
+        self._live.end(stop)
+        self._dispatch.hand_over(revisions[-1], self._live.add(revisions[-1], plan.deliveries))
+        return len(plan.deliveries)
+
+    def _begin(self, message: Message, plan: Plan, now: datetime) -> LiveAlert:
+        for older in self._live.revisions(message.alert_id):
+            if older.revision < message.revision:
+                older.ended = True  # the endpoint replaces it by itself
+        live = self._live.begin(
+            plan, starts=message.starts, expires=message.expires, accepted_at=now, kind=message.kind
+        )
+        self._dispatch.hand_over(live, live.deliveries.values())
+        return live
+
+
+async def _enter(connection: AsyncConnection, message: Message, plan: Plan, now: datetime) -> None:
+    await connection.execute(
+        insert(alert_table).values(
+            alert_id=message.alert_id,
+            revision=message.revision,
+            kind=message.kind.value,
+            sender=f"tocsin:{message.kind}",
+            identifier=f"{message.alert_id}/{message.revision}",
+            sent=to_ms(now),
+            msg_type=MsgType.ALERT.value,
+            cap=msgspec.json.encode({"info": [{"event": message.kind, "headline": message.title}]}).decode(),
+            expression="null",
+            notes="[]",
+            accepted_at=to_ms(now),
+            expires=to_ms(message.expires),
+            actor=message.actor,
+            starts=encode_starts(message.starts),
+        )
+    )
+    await outbox.put(connection, plan, expires=message.expires, now=now, progress=Progress.CLAIMED)
+    await audit.record(
+        connection,
+        now=now,
+        actor=message.actor,
+        action=f"{message.kind}.open",
+        object_=message.alert_id,
+        detail={
+            "revision": message.revision,
+            "title": message.title,
+            "targets": len(plan.deliveries),
+            "unreachable": len(plan.unreachable),
+            **message.detail,
+        },
+    )
