@@ -230,16 +230,35 @@ class Live:
         return Plan(alert_id=stop.alert_id, revision=stop.revision, deliveries=deliveries)
 
     def starts_for(self, endpoint: Endpoint, now: datetime) -> tuple[Start, ...]:
-        """The current orders of an endpoint: every start that is meant for it, not ended and not expired."""
-        return tuple(
-            start
-            for key, live in self._by_endpoint.get(endpoint.id, {}).items()
-            if key.kind is DeliveryKind.START
-            and not live.ended
-            and live.expires > now
-            and not live.deliveries[key].progress.ended
-            and isinstance(start := live.starts[endpoint.channel], Start)
-        )
+        """The current orders of an endpoint: of each message the newest start that is meant for it, unless that has
+        been stopped here, has ended or has expired."""
+        known = self._by_endpoint.get(endpoint.id, {})
+        newest: dict[str, DeliveryKey] = {}
+        stopped: dict[str, int] = {}
+        for key in known:
+            if key.kind is DeliveryKind.STOP:
+                stopped[key.alert_id] = max(stopped.get(key.alert_id, 0), key.revision)
+            elif key.alert_id not in newest or key.revision > newest[key.alert_id].revision:
+                newest[key.alert_id] = key
+        found = []
+        for alert_id, key in newest.items():
+            live = known[key]
+            start = live.starts[endpoint.channel]
+            over = live.ended or live.expires <= now or key.revision <= stopped.get(alert_id, 0)
+            if isinstance(start, Start) and not over and not live.deliveries[key].progress.ended:
+                found.append(start)
+        return tuple(found)
+
+    def told(self, alert_id: str) -> dict[str, int]:
+        """The endpoints for which a message's start holds, with its newest revision there: those it was withdrawn
+        from are left out."""
+        starts: dict[str, int] = {}
+        stops: dict[str, int] = {}
+        for live in self.revisions(alert_id):
+            for key in live.deliveries:
+                of_kind = stops if key.kind is DeliveryKind.STOP else starts
+                of_kind[key.endpoint_id] = max(of_kind.get(key.endpoint_id, 0), key.revision)
+        return {endpoint: revision for endpoint, revision in starts.items() if revision > stops.get(endpoint, 0)}
 
 
 def key_of(delivery: Delivery, alert_id: str, revision: int) -> DeliveryKey:

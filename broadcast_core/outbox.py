@@ -4,6 +4,7 @@ put      one transaction, before anything is sent; who sends at once claims in t
 claim    a row leaves the queue in the transaction that reads it
 settle   evidence is appended; a delivery's progress is the maximum of its evidence and never falls
 release  back into the queue, not before some instant
+withdraw back from some endpoints, while the others keep it
 end      what a stop, cancel or update ends
 recover  claimed rows go back to queued at a start
 
@@ -59,6 +60,18 @@ _RELEASE: Final = (
     update(delivery_table)
     .where(_THIS_DELIVERY, delivery_table.c.progress <= int(Progress.SENT))
     .values(progress=int(Progress.QUEUED), not_before=bindparam("new_not_before"), attempt=bindparam("new_attempt"))
+)
+
+_WITHDRAW: Final = (
+    update(delivery_table)
+    .where(
+        delivery_table.c.alert_id == bindparam("k_alert"),
+        delivery_table.c.revision <= bindparam("k_revision"),
+        delivery_table.c.kind == bindparam("k_kind"),
+        delivery_table.c.endpoint_id == bindparam("k_endpoint"),
+        delivery_table.c.progress <= int(Progress.CLAIMED),
+    )
+    .values(progress=bindparam("new_progress"))
 )
 
 
@@ -175,6 +188,22 @@ async def end(connection: AsyncConnection, stop: Stop) -> None:
     )
 
 
+async def withdraw(
+    connection: AsyncConnection,
+    alert_id: str,
+    revision: int,
+    endpoints: Iterable[str],
+    stops: Plan,
+    *,
+    stop: Stop,
+    now: datetime,
+) -> None:
+    """Take a message back from some endpoints: what was never handed to the field does not go; the rest is told."""
+    queued = [(alert_id, revision, DeliveryKind.START.value, e, int(Progress.STOPPED)) for e in endpoints]
+    await bulk(connection, _WITHDRAW, queued, (*_KEY, "new_progress"))
+    await put(connection, stops, expires=stop.expires, now=now, progress=Progress.CLAIMED)
+
+
 async def expire(connection: AsyncConnection, keys: Sequence[tuple[DeliveryKey, Reason]]) -> None:
     """End deliveries whose time is over; the reason says why there is no proof."""
     await bulk(
@@ -247,9 +276,10 @@ def _delivery_row(plan: Plan, delivery: Delivery, until: int, progress: Progress
 def _receipt_row(evidence: Evidence) -> tuple[object, ...]:
     receipt = evidence.receipt
     played = None if receipt.played is None else round(receipt.played.total_seconds() * 1000)
+    plays = None if not receipt.plays else msgspec.json.encode(receipt.plays).decode()
     return (
         *_key_values(receipt.key), int(receipt.progress), evidence.attempt,
-        to_ms(receipt.at), to_ms(evidence.recorded_at), receipt.reason, receipt.detail, played,
+        to_ms(receipt.at), to_ms(evidence.recorded_at), receipt.reason, receipt.detail, played, plays,
     )  # fmt: skip
 
 

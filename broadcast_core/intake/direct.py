@@ -5,7 +5,7 @@ They go through the same outbox, dispatch, drivers and receipts as an alert; doc
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,9 +18,9 @@ from broadcast_core import audit, outbox
 from broadcast_core.clock import Clock, to_ms
 from broadcast_core.dispatch import Dispatch
 from broadcast_core.live import Live, LiveAlert
-from broadcast_core.model import Channel, Endpoint, MessageKind, MsgType, Opening, Plan, Progress, Stop
+from broadcast_core.model import Channel, DeliveryKind, Endpoint, MessageKind, MsgType, Opening, Plan, Progress
 from broadcast_core.model.form import encode_starts
-from broadcast_core.plan import make_plan
+from broadcast_core.plan import make_plan, on_their_own
 from broadcast_core.registry import Registry
 from broadcast_core.store import Store
 from broadcast_core.store.schema import alert as alert_table
@@ -44,7 +44,7 @@ class Message:
 
 
 class Direct:
-    """Opens and ends messages. `registry` gives the current one."""
+    """Opens and withdraws messages. `registry` gives the current one."""
 
     def __init__(
         self, *, store: Store, live: Live, dispatch: Dispatch, registry: Callable[[], Registry], clock: Clock
@@ -73,42 +73,47 @@ class Direct:
         for message, plan in planned:
             self._begin(message, plan, now)
 
-    async def end(self, alert_id: str, revision: int, *, actor: str, cause: str, also: Also | None = None) -> int:
-        """End a message that is live, everywhere it may have gone. Returns how many endpoints are told.
+    async def withdraw(
+        self, alert_id: str, endpoints: Collection[str], *, actor: str, cause: str, also: Also | None = None
+    ) -> int:
+        """Take a live message back from some endpoints, everywhere it may have gone; the others do not notice.
 
-        Raises StorageFailed; nothing is sent then.
+        Returns how many are told. Raises StorageFailed; nothing is sent then.
         """
         now = self._clock.now()
-        revisions = [a for a in self._live.revisions(alert_id) if a.revision <= revision]
-        plan: Plan | None = None
-        stop: Stop | None = None
-        if revisions:
-            domain = revisions[-1].domain
-            stop = self._live.stop_of(alert_id, revision, actor=actor, cause=cause, now=now, domain=domain)
-            reached = [(a, e) for a in revisions for e in a.possibly_sounding()]
-            plan = self._live.stopping(stop, reached)
+        revisions = self._live.revisions(alert_id)
+        meant = [
+            (live, entry)
+            for live in revisions
+            for entry in live.deliveries.values()
+            if entry.key.endpoint_id in endpoints and entry.key.kind is DeliveryKind.START
+        ]
+        reached = [(live, entry) for live, entry in meant if Progress.QUEUED < entry.progress < Progress.STOPPED]
+        if not meant:
+            if also is not None:
+                await self._store.write(also)
+            return 0
+        newest = revisions[-1]
+        stop = self._live.stop_of(alert_id, newest.revision, actor=actor, cause=cause, now=now, domain=newest.domain)
+        # A zone's topic would also reach those that keep it.
+        plan = on_their_own(self._live.stopping(stop, reached))
 
         async def job(connection: AsyncConnection) -> None:
-            if stop is not None and plan is not None:
-                await outbox.end(connection, stop)
-                await outbox.put(connection, plan, expires=stop.expires, now=now, progress=Progress.CLAIMED)
-                detail = {"revision": revision, "cause": cause, "endpoints": len(plan.deliveries)}
-                action = f"{revisions[-1].kind}.end"
-                await audit.record(connection, now=now, actor=actor, action=action, object_=alert_id, detail=detail)
+            await outbox.withdraw(connection, alert_id, stop.revision, endpoints, plan, stop=stop, now=now)
+            detail = {"revision": stop.revision, "cause": cause, "endpoints": len(plan.deliveries)}
+            action = f"{newest.kind}.withdraw"
+            await audit.record(connection, now=now, actor=actor, action=action, object_=alert_id, detail=detail)
             if also is not None:
                 await also(connection)
 
         await self._store.write(job)
-        if stop is None or plan is None:
-            return 0
-        self._live.end(stop)
-        self._dispatch.hand_over(revisions[-1], self._live.add(revisions[-1], plan.deliveries))
+        for live, entry in meant:
+            if entry.progress is Progress.QUEUED:
+                self._live.advance(live, entry, Progress.STOPPED)
+        self._dispatch.hand_over(newest, self._live.add(newest, plan.deliveries))
         return len(plan.deliveries)
 
     def _begin(self, message: Message, plan: Plan, now: datetime) -> LiveAlert:
-        for older in self._live.revisions(message.alert_id):
-            if older.revision < message.revision:
-                older.ended = True  # the endpoint replaces it by itself
         live = self._live.begin(
             plan, starts=message.starts, expires=message.expires, accepted_at=now, kind=message.kind
         )

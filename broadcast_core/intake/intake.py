@@ -26,7 +26,6 @@ from broadcast_core.model import (
     Approval,
     Authority,
     Channel,
-    Delivery,
     Domain,
     Endpoint,
     Plan,
@@ -41,6 +40,7 @@ from broadcast_core.plan import (
     format_area,
     make_plan,
     notes_of,
+    on_their_own,
     resolve,
 )
 from broadcast_core.registry import Change, Mode, Registry, Sheet
@@ -215,7 +215,7 @@ class Intake:
         reached = [(a, e) for a in live for e in a.possibly_sounding() if e.key.endpoint_id not in spared]
         plan = self._live.stopping(stop, reached)
         if spared:  # a zone's topic would also reach those that replace it by themselves
-            plan = replace(plan, deliveries=tuple(_on_its_own(d) for d in plan.deliveries))
+            plan = on_their_own(plan)
         return stop, plan
 
     def _hand_over(self, entry: Entry) -> None:
@@ -254,7 +254,3 @@ def _identity(alert: Alert, decision: Decision) -> tuple[str, int]:
             return alert_id, revision
         case _:
             return lifecycle.alert_id_of(alert.references[0] if alert.references else alert.reference), 0
-
-
-def _on_its_own(delivery: Delivery) -> Delivery:
-    return replace(delivery, via=None, via_version=0, excluded=())

@@ -6,7 +6,7 @@ finds the fewest messages that reach the speakers among them; `deliveries` puts 
 
 from broadcast_core.plan.area_text import areas_of, format_area, parse_area, parse_areas
 from broadcast_core.plan.cover import Cover, cover
-from broadcast_core.plan.deliveries import make_plan
+from broadcast_core.plan.deliveries import make_plan, on_their_own
 from broadcast_core.plan.expression import Expression, expression_of, from_builtins, to_builtins
 from broadcast_core.plan.resolve import notes_of, resolve
 
@@ -20,6 +20,7 @@ __all__ = [
     "from_builtins",
     "make_plan",
     "notes_of",
+    "on_their_own",
     "parse_area",
     "parse_areas",
     "resolve",

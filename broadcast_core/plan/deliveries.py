@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from broadcast_core.model import Channel, Delivery, Endpoint, Opening, Plan, Reason, Unreachable
 from broadcast_core.plan.cover import cover
@@ -29,6 +30,12 @@ def make_plan(
     )
     deliveries = (*_to_speakers(in_service, starts, registry), *_to_others(in_service, starts))
     return Plan(alert_id=alert_id, revision=revision, deliveries=deliveries, unreachable=tuple(unreachable))
+
+
+def on_their_own(plan: Plan) -> Plan:
+    """The same plan, each endpoint told on its own topic: where a zone's would also reach others."""
+    deliveries = tuple(replace(d, via=None, via_version=0, excluded=()) for d in plan.deliveries)
+    return replace(plan, deliveries=deliveries)
 
 
 def _to_speakers(

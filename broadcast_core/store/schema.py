@@ -103,6 +103,59 @@ alert = Table(
     Index("ix_alert_accepted_at", "accepted_at"),
 )
 
+# The schedule: bodies are JSON as `scheduler.form` has it. What is removed is gone; its occurrences stay.
+playlist = Table(
+    "playlist",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("changed_by", Text, nullable=False),
+)
+slot = Table(
+    "slot",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("changed_by", Text, nullable=False),
+)
+kindness = Table(
+    "kindness",
+    metadata,
+    Column("zone", String(32), primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("changed_by", Text, nullable=False),
+)
+calendar_day = Table(
+    "calendar_day",
+    metadata,
+    Column("date", String(10), primary_key=True),  # local, ISO
+    Column("kind", String(8), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("changed_by", Text, nullable=False),
+)
+
+# One slot on one day, as it was sent to some endpoints. A revision is never sent twice; an endpoint's newest counts.
+occurrence = Table(
+    "occurrence",
+    metadata,
+    Column("alert_id", String(32), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("key", String(160), nullable=False, index=True),
+    Column("slot_id", String(64), nullable=False),
+    Column("date", String(10), nullable=False),  # local, nominal, ISO
+    Column("starts_at", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),  # of what is played, how loud and until when
+    Column("outcome", String(16), nullable=False),  # sent, or skipped because it was too late
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("key", "revision"),
+    Index("ix_occurrence_date", "date"),
+)
+
 # The mode of a zone that has one of its own; all others have their parent's.
 mode = Table(
     "mode",
@@ -190,6 +243,7 @@ receipt = Table(
     Column("reason", String(32), nullable=True),
     Column("detail", Text, nullable=False),
     Column("played_ms", BigInteger, nullable=True),
+    Column("plays", Text, nullable=True),  # of publicity: the endpoint's own sum for each item, JSON
 )
 
 idempotency = Table(
