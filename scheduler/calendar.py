@@ -103,4 +103,3 @@ def _year(year: int) -> _Year:
     if not announced:  # what the package then calls "observed" is its guess
         official = holidays.country_holidays("CN", years=year, language="zh_CN", observed=False)
     return _Year(announced, {day: name for day, name in official.items() if day.year == year}, made_up)
-

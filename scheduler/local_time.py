@@ -10,16 +10,17 @@ _SECOND: Final = timedelta(seconds=1)
 _DAY: Final = timedelta(days=1)
 
 
-def instant(when: date, at: time, tz: ZoneInfo) -> datetime | None:
+def instant(when: date, at: time, tz: ZoneInfo, *, second: bool = False) -> datetime | None:
     """The UTC instant of a local time.
 
-    A time that happens twice (clocks put back) is its first; one that never happens (put forward) is the next
-    instant that does. None for a date that the zone skipped altogether (Apia, 30 December 2011).
+    A time that happens twice (clocks put back) is its first, or with `second` its second; one that never happens
+    (put forward) is the next instant that does. None for a date that the zone skipped altogether (Apia,
+    30 December 2011).
     """
     local = datetime.combine(when, at.replace(fold=0), tzinfo=tz)
     utc = local.astimezone(UTC)
     if utc.astimezone(tz).replace(tzinfo=None) == local.replace(tzinfo=None):
-        return utc
+        return local.replace(fold=1).astimezone(UTC) if second else utc
     before = local.replace(fold=1).astimezone(UTC)  # reads the new offset, so it lies before the change
     if utc - before >= _DAY:
         return None
@@ -50,4 +51,3 @@ def _change(low: datetime, high: datetime, tz: ZoneInfo) -> datetime:
         else:
             low = middle
     return high
-

@@ -173,7 +173,7 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Occurrence:
-    """One slot on one day. `key` is unique and never changes: slot and local date, for a `Cron` the local time too."""
+    """One slot on one day. `key` is unique and never changes: slot and date, for a `Cron` the local time too."""
 
     key: str
     slot_id: str

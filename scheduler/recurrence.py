@@ -1,6 +1,7 @@
 """When a slot happens: dates of a rule, times of a cron, occurrences between two instants.
 
-Everything is bounded: a slot happens at most `MOST_A_DAY` times a day, and `refusal` says what never or too often does.
+Everything is bounded: a slot happens at most `MOST_A_DAY` times a day, and `refusal` says what never or too often
+happens.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, assert_never
 from zoneinfo import ZoneInfo
@@ -79,7 +80,7 @@ def _weeks(anchor: date, when: date) -> int:
     return ((when - timedelta(days=when.weekday())) - (anchor - timedelta(days=anchor.weekday()))).days // _WEEK
 
 
-@cache
+@lru_cache(maxsize=256)
 def _festival_days(rule: Festivals, year: int) -> frozenset[date]:
     first = (
         when - timedelta(days=rule.before)
@@ -90,7 +91,7 @@ def _festival_days(rule: Festivals, year: int) -> frozenset[date]:
     return frozenset(start + timedelta(days=n) for start in first for n in range(rule.days))
 
 
-@cache
+@lru_cache(maxsize=4096)
 def _cron_times(expression: str, when: date) -> tuple[time, ...]:
     """The nominal local times of one date, at most `_ENOUGH`."""
     start = datetime.combine(when, time())  # naive on purpose: the zone's jumps are ours to resolve
@@ -219,7 +220,7 @@ def _malformed_rule(rule: Rule) -> Refusal | None:
         case Daily(every=every, anchor=anchor) | Weekly(every=every, anchor=anchor) if every < 1 or (
             every > 1 and anchor is None
         ):
-            return Refusal("recurrence.every", _("“Every n-th” needs a whole number from 1 and a date to count from."))
+            return Refusal("recurrence.every", _("“Every n-th” needs a number from 1 and a date to count from."))
         case Weekly(days=days) | CalendarDays(weekdays=days) if not days or not set(days) <= set(range(_WEEK)):
             return Refusal("recurrence.days", _("Weekdays are numbers from 0 (Monday) to 6 (Sunday), at least one."))
         case Dates(dates=dates) if not dates or len(dates) > MOST_DATES:
@@ -228,7 +229,7 @@ def _malformed_rule(rule: Rule) -> Refusal | None:
             return Refusal(
                 "recurrence.names", _("Known festivals are {known}.", known=", ".join(festivals.festivals()))
             )
-        case Festivals(before=before, days=days_) if not (0 <= before <= 60 and 1 <= days_ <= 60):  # noqa: PLR2004
+        case Festivals(before=before, days=days_) if not (0 <= before <= 60 and 1 <= days_ <= 60):
             return Refusal("recurrence.days", _("A festival reaches from 0 to 60 days ahead and lasts 1 to 60 days."))
         case Cron(expression=expression):
             return _malformed_cron(expression)
