@@ -46,6 +46,8 @@ class RejectReason(StrEnum):
     UNKNOWN_CHANNEL = "unknown_channel"
     MEDIA_REFUSED = "media_refused"
     NOT_LIVE = "not_live"  # nothing to stop or update: it has ended
+    LOCKED = "locked"  # the schedule, while a zone is in emergency mode
+    IN_USE = "in_use"  # something still needs what was to be removed
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"

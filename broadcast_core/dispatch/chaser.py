@@ -16,7 +16,18 @@ from broadcast_core.dispatch.line import Line
 from broadcast_core.dispatch.presence import PresenceBoard
 from broadcast_core.errors import StorageFailed
 from broadcast_core.live import Live, LiveAlert, LiveDelivery, sounding_time
-from broadcast_core.model import Channel, Delivery, DeliveryKey, DeliveryKind, Presence, Progress, Query, Reason, Stop
+from broadcast_core.model import (
+    Channel,
+    Delivery,
+    DeliveryKey,
+    DeliveryKind,
+    MessageKind,
+    Presence,
+    Progress,
+    Query,
+    Reason,
+    Stop,
+)
 from broadcast_core.store import Store
 
 log = structlog.get_logger(__name__)
@@ -54,7 +65,7 @@ class Chaser:
     async def _look_at(self, live: LiveAlert) -> None:
         now = self._clock.now()
         if live.complete:
-            if now > min(live.expires, live.accepted_at + _KEEP_COMPLETE) + live.longest():
+            if now > _forgotten_at(live):
                 self._live.forget(live)
             return
         if _rests(live, now):
@@ -119,6 +130,13 @@ class Chaser:
             return Reason.CHANNEL_DOWN
         presence = self._presence.of(entry.key.endpoint_id)
         return Reason.OFFLINE if presence in {Presence.OFFLINE, Presence.SILENT} else Reason.NO_ANSWER
+
+
+def _forgotten_at(live: LiveAlert) -> datetime:
+    """Until when a message stays in memory although it is complete."""
+    if live.kind is MessageKind.SLOT:
+        return live.expires  # until then the runner has to know who has been told
+    return min(live.expires, live.accepted_at + _KEEP_COMPLETE) + live.longest()
 
 
 def _rests(live: LiveAlert, now: datetime) -> bool:

@@ -34,6 +34,8 @@ _STATUS: Final[Mapping[RejectReason, HTTPStatus]] = {
     RejectReason.IDENTIFIER_REUSED: HTTPStatus.CONFLICT,
     RejectReason.IDEMPOTENCY_KEY_REUSED: HTTPStatus.CONFLICT,
     RejectReason.NOT_LIVE: HTTPStatus.CONFLICT,
+    RejectReason.LOCKED: HTTPStatus.CONFLICT,
+    RejectReason.IN_USE: HTTPStatus.CONFLICT,
     RejectReason.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
     RejectReason.FORBIDDEN: HTTPStatus.FORBIDDEN,
     RejectReason.NOT_FOUND: HTTPStatus.NOT_FOUND,

@@ -13,7 +13,7 @@ from typing import Any, Self
 import pytest
 
 from broadcast_core.audit import record
-from broadcast_core.clock import SystemClock
+from broadcast_core.clock import Clock, SystemClock
 from broadcast_core.config import Policy, Settings
 from broadcast_core.dispatch import Dispatch
 from broadcast_core.errors import DriverUnavailable
@@ -115,7 +115,7 @@ class Site:
     def __init__(self, store: Store, folder: Path, **policy: Any) -> None:
         self.store = store
         self.folder = folder
-        self.clock = SystemClock()
+        self.clock: Clock = SystemClock()
         self.settings = Settings(data_dir=folder, policy=Policy(default_channels=("speaker", "sms"), **policy))
         self.speakers = FieldInMemory(Channel.SPEAKER)
         self.horns = FieldInMemory(Channel.HORN)
@@ -209,6 +209,10 @@ class Site:
             references=references,
             infos=() if msg_type is MsgType.CANCEL else (info,),
         )
+
+    @staticmethod
+    async def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+        await until(true, seconds)
 
     def states(self, alert_id: str, revision: int = 1) -> Counter[tuple[DeliveryKind, Progress]]:
         live = self.live.get(alert_id, revision)
