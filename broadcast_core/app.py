@@ -36,6 +36,7 @@ from broadcast_core.services import Services
 from broadcast_core.signing import LocalSigner
 from broadcast_core.stop import ExpressLane
 from broadcast_core.store import Store
+from broadcast_core.tasks import end, keep_running
 from broadcast_core.tokens import TokenBook
 from broadcast_core.web import make_app
 from broadcast_core.web.connections import listening
@@ -43,6 +44,9 @@ from broadcast_core.web.kit import CONNECTIONS
 from drivers.ip_speaker.driver import IpSpeakerDriver
 from drivers.serial_relay.driver import SerialRelayDriver
 from drivers.sms_gateway.driver import SmsGatewayDriver
+from scheduler import rows as schedule_rows
+from scheduler.desk import ScheduleDesk
+from scheduler.runner import Runner
 
 log = structlog.get_logger(__name__)
 
@@ -129,6 +133,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
 
         async def registry_changed(registry: Registry, change: Change) -> None:
             current.registry = registry
+            runner.look()
             await keys.provide(store, current.speakers(), clock.now())
             if horns is not None:
                 horns.watch(registry.ordered(Channel.HORN))
@@ -150,6 +155,21 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(following.close)
         for alert in live:
             following.began(alert)
+        runner: Runner
+        planner = ScheduleDesk(
+            await schedule_rows.load(store),
+            store=store,
+            registry=current,
+            modes=lambda: desk.modes,
+            items=dict,
+            changed=lambda: runner.look(),
+            tz=settings.zone_info,
+            reference_lufs=settings.voice.loudness_lufs,
+            clock=clock,
+        )
+        runner = Runner(planner.circumstances, direct=direct, live=live, store=store, registry=current, clock=clock)
+        await runner.load()
+        stack.push_async_callback(end, [asyncio.create_task(keep_running("schedule", runner.run), name="schedule")])
         services = Services(
             settings=settings,
             store=store,
@@ -161,7 +181,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             clock=clock,
             registry=current,
         )
-        api = make_app(services, tokens)
+        api = make_app(services, tokens, planner)
         await stack.enter_async_context(listening(api, settings.api, api[CONNECTIONS]))
         dispatch.wake(Channel)
         yield services

@@ -1,12 +1,17 @@
-"""Ending tasks for certain."""
+"""Tasks that go on whatever happens to them, and end for certain."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
 _AGAIN_S: Final = 0.2
+_RESTART_S: Final = 0.5
 
 
 async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
@@ -20,3 +25,14 @@ async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
         for task in running:
             task.cancel()
         _done, running = await asyncio.wait(running, timeout=_AGAIN_S)
+
+
+async def keep_running(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run `work` again when it dies: one broken message must not silence what it belongs to for good."""
+    while True:
+        try:
+            await work()
+            return
+        except Exception:
+            log.exception("a task died and is started again", task=name)
+            await asyncio.sleep(_RESTART_S)

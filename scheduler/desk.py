@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -76,6 +76,10 @@ class ScheduleDesk:
         self._reference_lufs = reference_lufs
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()
+
+    @property
+    def now(self) -> datetime:
+        return self._clock.now()
 
     @property
     def today(self) -> date:

@@ -24,12 +24,11 @@ from broadcast_core.driver import Driver
 from broadcast_core.live import Live, LiveAlert, LiveDelivery
 from broadcast_core.model import Channel, Delivery, Endpoint, Hello, Mode
 from broadcast_core.store import Store
-from broadcast_core.tasks import end
+from broadcast_core.tasks import end, keep_running
 
 log = structlog.get_logger(__name__)
 
 _LAST_WORDS_S: Final = 3.0  # how long leaving drivers are listened to
-_RESTART_S: Final = 0.5  # a task of one channel that died is started again; the others never noticed
 
 __all__ = ["Dispatch", "PresenceBoard"]
 
@@ -79,7 +78,7 @@ class Dispatch:
 
     async def __aenter__(self) -> Self:
         await self._store.write(outbox.recover)
-        self._settling = asyncio.create_task(_keep_running("settler", self.settler.run), name="settler")
+        self._settling = asyncio.create_task(keep_running("settler", self.settler.run), name="settler")
         for driver in self._drivers:
             await self._field.enter_async_context(driver)
         for line in self.lines.values():
@@ -126,15 +125,4 @@ class Dispatch:
     def _start(
         self, tasks: list[asyncio.Task[None]], name: str, work: Callable[[], Coroutine[Any, Any, None]]
     ) -> None:
-        tasks.append(asyncio.create_task(_keep_running(name, work), name=name))
-
-
-async def _keep_running(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run `work` again when it dies: one broken message must not silence a channel for good."""
-    while True:
-        try:
-            await work()
-            return
-        except Exception:
-            log.exception("a task of dispatch died and is started again", task=name)
-            await asyncio.sleep(_RESTART_S)
+        tasks.append(asyncio.create_task(keep_running(name, work), name=name))

@@ -11,12 +11,24 @@ from aiohttp import web
 
 from broadcast_core.services import Services
 from broadcast_core.tokens import TokenBook
-from broadcast_core.web import access, alerts, events, health, modes, registry, registry_files, reports, submission
+from broadcast_core.web import (
+    access,
+    alerts,
+    events,
+    health,
+    modes,
+    registry,
+    registry_files,
+    reports,
+    schedule,
+    submission,
+)
 from broadcast_core.web.connections import Connections, Limits
 from broadcast_core.web.events import WATCH
 from broadcast_core.web.health import PROBE, StoreProbe
 from broadcast_core.web.kit import (
     CONNECTIONS,
+    SCHEDULE,
     SERVICES,
     TOKENS,
     Gatekeeper,
@@ -29,17 +41,21 @@ from broadcast_core.web.openapi import document
 from broadcast_core.web.registry_files import IMPORTING
 from broadcast_core.web.route import PREFIX, Access, Answer, NoQuery, Route, add_routes
 from broadcast_core.web.watch import Watch
+from scheduler.desk import ScheduleDesk
 
 _DOCUMENT: Final = web.AppKey("document", bytes)
 
 
-def make_app(services: Services, tokens: TokenBook, limits: Limits | None = None) -> web.Application:
+def make_app(
+    services: Services, tokens: TokenBook, desk: ScheduleDesk, limits: Limits | None = None
+) -> web.Application:
     """The application. Serve it with `listening(app, listener, app[CONNECTIONS])`, which keeps
     `limits` (the default ones if none are given)."""
     app = web.Application(middlewares=[keep_time, tell_problems])
     connections = Connections(limits or Limits())
     app[SERVICES] = services
     app[TOKENS] = tokens
+    app[SCHEDULE] = desk
     app[CONNECTIONS] = connections
     app[METRICS] = Metrics(services, connections)
     app[WATCH] = Watch(services)
@@ -61,6 +77,8 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
     *submission.ROUTES,
     *alerts.ROUTES,
     *modes.ROUTES,
+    *schedule.ROUTES,
+    *plays.ROUTES,
     *reports.ROUTES,
     *events.ROUTES,
     *registry.ROUTES,

@@ -17,11 +17,13 @@ from broadcast_core.services import Services
 from broadcast_core.tokens import Token, TokenBook, TokenScope
 from broadcast_core.web.connections import Connections
 from broadcast_core.web.problem import BadRequest, Problem, blank, language_for, problem_of, respond
+from scheduler.desk import ScheduleDesk
 
 log = structlog.get_logger(__name__)
 
 SERVICES: Final = web.AppKey("services", Services)
 TOKENS: Final = web.AppKey("tokens", TokenBook)
+SCHEDULE: Final = web.AppKey("schedule", ScheduleDesk)
 CONNECTIONS: Final = web.AppKey("connections", Connections)
 TOKEN: Final = web.RequestKey("token", Token)
 

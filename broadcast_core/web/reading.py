@@ -43,12 +43,17 @@ async def read_body(request: web.Request, most: int, *, seconds: float | None = 
 
 def parse_json(body: bytes, kind: type[S]) -> S:
     """A JSON body as `kind`. Raises Rejected: a key that came twice or is unknown, a value of the wrong kind."""
+    return _convert(parse_value(body), kind, strict=True)
+
+
+def parse_value(body: bytes) -> object:
+    """A JSON body as it is. Raises Rejected(MALFORMED, DUPLICATE_ELEMENT)."""
     try:
-        document = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
+        document: object = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         sentence = _("This is not JSON: {detail}.", detail=str(error)[:200])
         raise Rejected(RejectReason.MALFORMED, sentence) from None
-    return _convert(document, kind, strict=True)
+    return document
 
 
 def parse_query(request: web.Request, kind: type[S]) -> S:

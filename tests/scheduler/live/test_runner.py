@@ -34,7 +34,10 @@ async def test_the_next_day_is_sent_ahead_once(day: Any, make: Any) -> None:
     (start,) = sent["SPK-N0"]
     assert start.starts_at == datetime(2026, 3, 4, 0, 0, tzinfo=UTC)  # 08:00 in Shanghai
     assert start.standing.sound_class is SoundClass.PUBLICITY
-    assert [(c.item_id, c.offset) for c in start.content.clips] == [("i1", timedelta()), ("i2", timedelta(minutes=10))]
+    assert [(c.item_id, c.offset) for c in start.content.clips] == [
+        ("i1", timedelta()),
+        ("i2", timedelta(minutes=10)),
+    ]
     assert {d.via for d in day.speakers.orders(Start)} == {"D"}  # one message for the whole district
     (live,) = day.live
     assert live.kind is MessageKind.SLOT
@@ -116,7 +119,9 @@ async def test_a_holiday_declared_while_it_is_queued_takes_it_back(day: Any, mak
 
 
 @pytest.mark.parametrize(("late", "sent"), [(LateRule.JOIN, 5), (LateRule.SKIP, 0)])
-async def test_what_was_missed_is_joined_or_skipped_by_its_rule(day: Any, make: Any, late: LateRule, sent: int) -> None:
+async def test_what_was_missed_is_joined_or_skipped_by_its_rule(
+    day: Any, make: Any, late: LateRule, sent: int
+) -> None:
     await day.desk.put_slot(make.slot("s", late=late), actor="publicity")
     day.moved.moved += timedelta(hours=3, minutes=10)  # the core was away: it is 08:10
     await day.crash()
