@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from broadcast_core.aside import settled
 from broadcast_core.audio.listener import MediaListener
 from broadcast_core.audio.media import MediaStore
 from broadcast_core.audio.shelf import store_tones
@@ -72,7 +73,8 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         await tokens.load()
         await tokens.first_token(settings.secrets_dir / "api-token")
 
-        current = CurrentRegistry(await registry_rows.load(store))
+        with settled():
+            current = CurrentRegistry(await registry_rows.load(store))
         keys = await EndpointKeys.load(store)
         await keys.provide(store, current.speakers(), clock.now())
         epoch = await next_epoch(store, clock)
@@ -115,8 +117,9 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(express.drain)
 
         async def registry_changed(registry: Registry, change: Change) -> None:
+            speakers = [endpoint.id for endpoint in registry.ordered(Channel.SPEAKER)]
+            await keys.provide(store, speakers, clock.now())  # first: nobody is told before its answer can be checked
             current.registry = registry
-            await keys.provide(store, current.speakers(), clock.now())
             if horns is not None:
                 horns.watch(registry.ordered(Channel.HORN))
             for endpoint in current.affected(change):

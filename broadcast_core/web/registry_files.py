@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from broadcast_core import audit
-from broadcast_core.aside import aside
+from broadcast_core.aside import aside, settled
 from broadcast_core.errors import Rejected, RejectReason
 from broadcast_core.i18n import _
 from broadcast_core.model import Channel
@@ -93,7 +93,9 @@ async def import_registry(request: web.Request, query: ImportQuery) -> web.Respo
     if one_at_a_time.locked():
         raise Rejected(RejectReason.BUSY, _("Another import is running; try again when it has ended."))
     async with one_at_a_time:
-        sheet = await aside(parse, await read_body(request, MOST_BYTES))
+        body = await read_body(request, MOST_BYTES)
+        with settled():
+            sheet = await aside(parse, body)
         change = await services.intake.import_registry(sheet, actor=actor_of(request), mode=query.mode)
     return json_response(_change(change))
 
