@@ -30,6 +30,7 @@ from broadcast_core.recovery import next_epoch, recover
 from broadcast_core.registry import Change, Registry
 from broadcast_core.registry import rows as registry_rows
 from broadcast_core.registry.current import CurrentRegistry
+from broadcast_core.reserve import Reserve
 from broadcast_core.services import Services
 from broadcast_core.signing import LocalSigner
 from broadcast_core.stop import ExpressLane
@@ -68,7 +69,8 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         clock = SystemClock()
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         signer = LocalSigner(signing_keys(settings.secrets_dir))
-        store = await stack.enter_async_context(Store(settings.database_url))
+        reserve = await stack.enter_async_context(Reserve(settings.data_dir, settings.space))
+        store = await stack.enter_async_context(Store(settings.database_url, on_full=reserve.let_go))
         tokens = TokenBook(store, clock)
         await tokens.load()
         await tokens.first_token(settings.secrets_dir / "api-token")
@@ -78,10 +80,10 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         keys = await EndpointKeys.load(store)
         await keys.provide(store, current.speakers(), clock.now())
         epoch = await next_epoch(store, clock)
-        journal = Journal(settings.data_dir / "stops.journal")
+        journal = Journal(settings.data_dir / "stops.journal", on_full=reserve.let_go)
         live = await recover(store, current.registry, journal, clock)
 
-        media = MediaStore(settings.media_dir)
+        media = MediaStore(settings.media_dir, on_full=reserve.let_go)
         media.sweep()
         await stack.enter_async_context(MediaListener(settings.media, settings.media_dir))
         announcer = Announcer(settings.voice, media, _url(settings.media), language=settings.language)
@@ -144,6 +146,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             intake=intake,
             express=express,
             clock=clock,
+            reserve=reserve,
             registry=lambda: current.registry,
         )
         api = make_app(services, tokens)

@@ -170,6 +170,13 @@ class Voice(Section):
     bitrate_kbps: int = 64
 
 
+class Space(Section):
+    """Room on the disk of `data_dir`. What is not an alert has to leave `reserve_mb` free."""
+
+    reserve_mb: int = Field(512, ge=0)
+    ballast_mb: int = Field(64, ge=0)  # a file that is let go when the disk is full all the same; 0: none
+
+
 class Policy(Section):
     """Decisions of the district that are not the code's to make."""
 
@@ -201,6 +208,7 @@ class Settings(BaseSettings):
     serial: Serial = Serial()
     sms: Sms = Sms()
     voice: Voice = Voice()
+    space: Space = Space()
     policy: Policy = Policy()
 
     @property

@@ -7,13 +7,16 @@ import itertools
 import os
 import re
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from broadcast_core.errors import StorageFailed
 from broadcast_core.model import AudioRef
+from broadcast_core.reserve import writing_again
 
 EXTENSIONS: Final = {
     "audio/mpeg": "mp3",
@@ -53,9 +56,10 @@ class MediaFile:
 class MediaStore:
     """A folder of files named <sha256>.<extension>. Blocking: call it from a thread where a loop must go on."""
 
-    def __init__(self, folder: Path) -> None:
-        """Makes the folder. Raises StorageFailed."""
+    def __init__(self, folder: Path, *, on_full: Callable[[], bool] = lambda: False) -> None:
+        """Makes the folder; `on_full` may make room on a full disk. Raises StorageFailed."""
         self._folder = folder
+        self._on_full = on_full
         self._count = itertools.count()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +81,7 @@ class MediaStore:
         path = self._folder / f"{digest}.{EXTENSIONS[mime_type]}"
         try:
             if not _holds(path, data):
-                self._write(path, data)
+                writing_again(partial(self._write, path, data), self._on_full)
         except OSError as error:
             raise StorageFailed(f"{path}: {error}") from error
         return MediaFile(sha256=digest, mime_type=mime_type, size=len(data), path=path)

@@ -36,6 +36,8 @@ class Form(StrEnum):
 # A file of the largest size is some hundred megabytes once it is read: one at a time.
 IMPORTING: Final = web.AppKey("importing", asyncio.Lock)
 
+_GROWS: Final = 4  # a row in the database, in its log and for a while beside the one it replaces
+
 _MEDIA: Final[Mapping[Form, str]] = {Form.CSV: "text/csv", Form.GEOJSON: "application/geo+json"}
 _PARSE: Final[Mapping[str, Callable[[bytes], Sheet]]] = {
     _MEDIA[Form.CSV]: csv_file.parse,
@@ -94,6 +96,7 @@ async def import_registry(request: web.Request, query: ImportQuery) -> web.Respo
         raise Rejected(RejectReason.BUSY, _("Another import is running; try again when it has ended."))
     async with one_at_a_time:
         body = await read_body(request, MOST_BYTES)
+        services.reserve.admit(_GROWS * len(body))
         with settled():
             sheet = await aside(parse, body)
         change = await services.intake.import_registry(sheet, actor=actor_of(request), mode=query.mode)
@@ -155,6 +158,7 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
             HTTPStatus.REQUEST_TIMEOUT,
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            HTTPStatus.INSUFFICIENT_STORAGE,
         ),
     ),
 )
