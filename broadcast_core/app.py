@@ -31,6 +31,7 @@ from broadcast_core.registry import Change, Registry
 from broadcast_core.registry import rows as registry_rows
 from broadcast_core.registry.current import CurrentRegistry
 from broadcast_core.reserve import Reserve
+from broadcast_core.retention import Retention
 from broadcast_core.services import Services
 from broadcast_core.signing import LocalSigner
 from broadcast_core.stop import ExpressLane
@@ -149,6 +150,9 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             reserve=reserve,
             registry=lambda: current.registry,
         )
+        held = [tone.sha256 for tone in tones.values()]
+        retention = Retention(settings.retention, store=store, live=live, media=media, tones=held, clock=clock)
+        await stack.enter_async_context(retention)
         api = make_app(services, tokens)
         await stack.enter_async_context(listening(api, settings.api, api[CONNECTIONS]))
         dispatch.wake(Channel)

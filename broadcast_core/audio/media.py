@@ -7,9 +7,10 @@ import itertools
 import os
 import re
 import stat
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -60,6 +61,7 @@ class MediaStore:
         """Makes the folder; `on_full` may make room on a full disk. Raises StorageFailed."""
         self._folder = folder
         self._on_full = on_full
+        self._finding = threading.Lock()  # between finding a file that is there and saying that it is in use
         self._count = itertools.count()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +82,7 @@ class MediaStore:
         digest = hashlib.sha256(data).hexdigest()
         path = self._folder / f"{digest}.{EXTENSIONS[mime_type]}"
         try:
-            if not _holds(path, data):
+            if not self._in_use_again(path, data):
                 writing_again(partial(self._write, path, data), self._on_full)
         except OSError as error:
             raise StorageFailed(f"{path}: {error}") from error
@@ -89,6 +91,23 @@ class MediaStore:
     def find(self, sha256: str) -> MediaFile | None:
         """The file with that hash, or None."""
         return next((f for e in MIME_TYPES if (f := self.named(f"{sha256}.{e}")) is not None), None)
+
+    def use(self, sha256: str) -> MediaFile | None:
+        """As `find`, for what is about to be announced once more: `discard` leaves it alone then."""
+        with self._finding:
+            file = self.find(sha256)
+            if file is not None:
+                os.utime(file.path)
+            return file
+
+    def discard(self, sha256: str, unused_since: datetime) -> bool:
+        """Remove a file that nobody put or used after that instant. Whether there was one. Raises OSError."""
+        with self._finding:
+            file = self.find(sha256)
+            if file is None or file.path.stat().st_mtime >= unused_since.timestamp():
+                return False
+            file.path.unlink()
+            return True
 
     def named(self, name: str) -> MediaFile | None:
         """The file of that name, or None; a name that is not one of ours reaches no file system."""
@@ -103,6 +122,13 @@ class MediaStore:
         if not stat.S_ISREG(found.st_mode):
             return None
         return MediaFile(sha256=match[1], mime_type=MIME_TYPES[match[2]], size=found.st_size, path=path)
+
+    def _in_use_again(self, path: Path, data: bytes) -> bool:
+        with self._finding:
+            if not _holds(path, data):
+                return False
+            os.utime(path)
+            return True
 
     def _write(self, path: Path, data: bytes) -> None:
         part = self._folder / f".{path.name}.{os.getpid()}.{next(self._count)}.part"
