@@ -35,7 +35,7 @@ Job = Callable[[AsyncConnection], Awaitable[T]]
 
 # Enough for every receipt of a district in one commit; bounds how long a stop's record waits behind others.
 _MOST_JOBS_IN_A_COMMIT: Final = 512
-_SQLITE_PRIMARY: Final = 0xFF  # the rest of an error code says more precisely what
+_SQLITE_FULL: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 _POSTGRESQL_FULL: Final = "53100"
 
 
@@ -190,7 +190,7 @@ def _is_full(error: Exception) -> bool:
     cause = getattr(error, "orig", None) or error
     code = getattr(cause, "sqlite_errorcode", None)
     if code is not None:
-        return code & _SQLITE_PRIMARY in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+        return code in _SQLITE_FULL
     return getattr(cause, "sqlstate", None) == _POSTGRESQL_FULL or is_full(cause)
 
 
