@@ -100,7 +100,7 @@ class Board:
         for n, state, reason in sorted(found, reverse=True, key=lambda one: one[0]):
             why = self._say(REASONS.get(reason, STATES[state]))
             ids = examples(self._rows, channel, state, reason)
-            yield n, _with_examples(why, ids, n), "red"
+            yield n, _with_examples(why, ids, n, self._language), "red"
         stopped = self._states(channel, count)["stopped"]
         if stopped:
             yield stopped, self._say(_("stopped before they had finished")), "yellow"
@@ -123,7 +123,7 @@ class Board:
             return sentence.say(self._language), "green"
         sentence = _("{channel}: {told} told to stop, {proven} proven silent; no proof yet",
                      channel=name, told=told["told"], proven=told["proven"])  # fmt: skip
-        return _with_examples(sentence.say(self._language), missing, len(missing)), "yellow"
+        return _with_examples(sentence.say(self._language), missing, len(missing), self._language), "yellow"
 
     def _nature(self, newest: Json) -> Iterator[tuple[str, str]]:
         total = newest["total"]
@@ -167,11 +167,16 @@ def _rung(count: Json, states: Mapping[str, int], rung: str) -> RenderableType:
     return cell
 
 
-def _with_examples(words: str, ids: Sequence[str], count: int) -> str:
+def _with_examples(words: str, ids: Sequence[str], count: int, language: str) -> str:
     if not ids:
         return words
-    return f"{words}: {', '.join(ids[:MOST])}{' …' if count > MOST else ''}"
+    some = f"{', '.join(ids[:MOST])}{' …' if count > MOST else ''}"
+    return _("{name}: {why}", name=words, why=some).say(language)
 
 
 def _seconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}s"
+    """Five columns at most, or the table would not fit."""
+    if value is None:
+        return ""
+    decimals = 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{decimals}f}s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import tempfile
 from contextlib import nullcontext
@@ -49,7 +50,8 @@ def demo(
     if faults is not None and not faults.is_file():
         say_error(_("{file} cannot be read: {why}.", file=faults, why=_("there is no such file or directory")))
         raise typer.Exit(BAD_INPUT)
-    console = Console(stderr=True, width=None if sys.stderr.isatty() else _WIDTH_OF_A_FILE)
+    told = sys.stderr.isatty() or "COLUMNS" in os.environ
+    console = Console(stderr=True, width=None if told else _WIDTH_OF_A_FILE)
     place = nullcontext(str(_new(keep))) if keep else tempfile.TemporaryDirectory(prefix="tocsin-demo-")
     with place as root:
         play = Play(Path(root), console, speakers=speakers, recipients=recipients, horns=horns)

@@ -110,9 +110,18 @@ def test_failures_are_told_by_reason_with_examples_the_most_frequent_first() -> 
 
 def test_it_is_told_in_chinese_too() -> None:
     text = shown(report(), language="zh", rows=rows(("SPK-0001", "no_answer")))
-    assert "没有应答: SPK-0001" in text
+    assert "没有应答：SPK-0001" in text
     assert "1123 个目标中有 1099 个为模拟终端，不计入播出证明。" in text
     assert "还剩 9:41。" in text
+
+
+def test_long_waits_leave_the_table_within_80_columns() -> None:
+    slow = report()
+    for count_of in slow["revisions"][0]["channels"].values():
+        count_of["seconds"]["received"] |= {"first": 13.51, "last": 3599.9}
+    text = shown(slow)
+    assert "…" not in text.splitlines()[1]
+    assert "13.5s 3600s" in text
 
 
 def test_how_long_it_is_valid_is_told_until_it_is_over() -> None:
