@@ -18,8 +18,8 @@ from broadcast_core.live import Live
 from broadcast_core.mode import Modes
 from broadcast_core.model import Alert, Channel, Mode, MsgType
 from broadcast_core.plan import Expression
-from broadcast_core.registry import Change, Registry, Sheet
-from broadcast_core.registry import Mode as ImportMode
+from broadcast_core.registry import Change, ImportMode, Registry, Sheet
+from broadcast_core.reserve import Reserve
 from broadcast_core.store import Store
 
 
@@ -128,6 +128,7 @@ class Services:
     intake: IntakePort
     express: StopPort
     clock: Clock
+    reserve: Reserve
     registry: CurrentRegistry
 
 

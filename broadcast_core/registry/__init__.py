@@ -5,7 +5,7 @@ import into it, `rows` its place in the database, `dataset` the generated one th
 """
 
 from broadcast_core.registry.change import Change
-from broadcast_core.registry.sheet import Mode, Sheet
+from broadcast_core.registry.sheet import ImportMode, Sheet
 from broadcast_core.registry.snapshot import Registry
 
-__all__ = ["Change", "Mode", "Registry", "Sheet"]
+__all__ = ["Change", "ImportMode", "Registry", "Sheet"]

@@ -21,7 +21,7 @@ MOST_ERRORS: Final = 1000  # a person reads none beyond these, and a hostile fil
 Record = tuple[int, Mapping[str, str]]  # the line, and the cells that are there
 
 
-class Mode(StrEnum):
+class ImportMode(StrEnum):
     """What becomes of what is registered and not in the file."""
 
     MERGE = "merge"  # it stays
@@ -78,7 +78,7 @@ def sheet_of(records: Iterable[Record | RowError]) -> Sheet:
     return Sheet(zones=tuple(zones), endpoints=tuple(endpoints), errors=tuple(found), refused=frozenset(refused))
 
 
-def combine(current: Registry, sheet: Sheet, mode: Mode = Mode.MERGE) -> Registry:
+def combine(current: Registry, sheet: Sheet, mode: ImportMode = ImportMode.MERGE) -> Registry:
     """The registry after the import. Membership versions are not the file's to say: `change` sets them.
 
     Raises RegistryRejected with everything wrong in the file, its own errors and those against the rest of the
@@ -87,7 +87,7 @@ def combine(current: Registry, sheet: Sheet, mode: Mode = Mode.MERGE) -> Registr
     zones, endpoints = list(sheet.zones), list(sheet.endpoints)
     if not (zones or endpoints or sheet.errors):
         raise refusal(RejectReason.MISSING, _("There is nothing in the file."))
-    if mode is Mode.MERGE:
+    if mode is ImportMode.MERGE:
         named = {zone.code for _line, zone in zones} | sheet.refused
         zones += ((0, zone) for code, zone in current.zones.items() if code not in named)
         named = {endpoint.id for _line, endpoint in endpoints} | sheet.refused

@@ -17,6 +17,7 @@ from broadcast_core.web import (
     events,
     health,
     modes,
+    plays,
     registry,
     registry_files,
     reports,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from broadcast_core.errors import RegistryRejected, RejectReason, RowError
 from broadcast_core.model import Channel, Endpoint, Point
-from broadcast_core.registry import Mode, Registry, csv_file, sheet
+from broadcast_core.registry import ImportMode, Registry, csv_file, sheet
 from broadcast_core.registry.dataset import default_registry
 from broadcast_core.registry.sheet import combine
 
@@ -19,12 +19,14 @@ HEADER = "kind,id,zone,name,name_en,lat,lon,phone,serial_line,unit,coil,language
 DISTRICT = "district,D,,某区,Some District"
 
 
-def imported(text: str | bytes, current: Registry | None = None, mode: Mode = Mode.MERGE) -> Registry:
+def imported(text: str | bytes, current: Registry | None = None, mode: ImportMode = ImportMode.MERGE) -> Registry:
     data = text.encode() if isinstance(text, str) else text
     return combine(current or Registry(), csv_file.parse(data), mode)
 
 
-def refused(text: str | bytes, current: Registry | None = None, mode: Mode = Mode.MERGE) -> list[RowError]:
+def refused(
+    text: str | bytes, current: Registry | None = None, mode: ImportMode = ImportMode.MERGE
+) -> list[RowError]:
     with pytest.raises(RegistryRejected) as caught:
         imported(text, current, mode)
     return list(caught.value.rows)
@@ -39,7 +41,7 @@ def test_importing_the_export_gives_an_equal_registry(small: Registry) -> None:
         exported = csv_file.encode(registry, with_phones=True)
         assert imported(exported) == registry
         assert imported(exported, registry) == registry
-        assert imported(exported, registry, Mode.REPLACE) == registry
+        assert imported(exported, registry, ImportMode.REPLACE) == registry
 
 
 names = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=30)
@@ -171,7 +173,7 @@ def test_a_file_that_is_not_utf8_is_refused_with_its_line() -> None:
 
 
 def test_a_file_with_nothing_in_it_changes_nothing(small: Registry) -> None:
-    for mode in Mode:
+    for mode in ImportMode:
         assert [e.reason for e in refused(HEADER, small, mode)] == [RejectReason.MISSING]
 
 
@@ -196,7 +198,7 @@ def test_merging_keeps_what_the_file_does_not_name_and_replacing_does_not(small:
     merged = imported("kind,id,zone,name\nspeaker,SPK-4,N1,moved\nspeaker,SPK-5,S1,new", small)
     assert set(merged.endpoints) == {*small.endpoints, "SPK-5"}
     assert merged.endpoint("SPK-4").zone == "N1"
-    replaced = imported(rows("speaker,SPK-4,D,x"), small, Mode.REPLACE)
+    replaced = imported(rows("speaker,SPK-4,D,x"), small, ImportMode.REPLACE)
     assert (set(replaced.zones), set(replaced.endpoints)) == ({"D"}, {"SPK-4"})
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from broadcast_core import audit
 from broadcast_core.clock import SystemClock
-from broadcast_core.config import Listener, Policy, Settings
+from broadcast_core.config import Listener, Policy, Settings, Space
 from broadcast_core.dispatch import Dispatch
 from broadcast_core.driver import Driver
 from broadcast_core.errors import DriverUnavailable
@@ -25,6 +25,7 @@ from broadcast_core.intake.modes import ModeDesk, load_modes
 from broadcast_core.journal import Journal
 from broadcast_core.live import Live
 from broadcast_core.model import (
+    AudioRef,
     Availability,
     Batch,
     Channel,
@@ -47,13 +48,28 @@ from broadcast_core.model import (
 from broadcast_core.patterns import patterns
 from broadcast_core.registry import Change, Registry
 from broadcast_core.registry import rows as registry_rows
+from broadcast_core.reserve import Reserve
 from broadcast_core.services import Services
 from broadcast_core.stop import ExpressLane
 from broadcast_core.store import Store
 from broadcast_core.tokens import TokenBook, TokenScope
 from broadcast_core.web import CONNECTIONS, Limits, listening, make_app
+from scheduler import rows as schedule_rows
+from scheduler.desk import ScheduleDesk
+from scheduler.model import Item
 
 T = TypeVar("T")
+ITEMS = {
+    id_: Item(
+        id=id_,
+        title=id_,
+        audio=AudioRef(
+            sha256="0" * 64, url="http://x/y", mime_type="audio/mpeg", size=1, duration=timedelta(minutes=10)
+        ),
+        loudness_lufs=-16.0,
+    )
+    for id_ in ("news", "music")
+}
 NOW = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S+00:00")
 ALL = (Progress.RECEIVED, Progress.STARTED, Progress.FINISHED)
 
@@ -174,6 +190,13 @@ class Loopback:
         )
 
 
+@dataclass
+class Disk:
+    """What the core believes of its disk."""
+
+    free: int = 10_000_000_000
+
+
 @dataclass(kw_only=True)
 class Core:
     """A running core and how to talk to it."""
@@ -186,7 +209,9 @@ class Core:
     http: aiohttp.ClientSession
     database: Path
     express: ExpressLane
+    planner: ScheduleDesk
     listener: AsyncExitStack  # close it to take the server down
+    disk: Disk
     texts: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
@@ -289,6 +314,8 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
     desk = ModeDesk(
         await load_modes(store), direct=direct, registry=lambda: current[0], policy=settings.policy, clock=clock
     )
+    disk = Disk()
+    reserve = Reserve(directory, Space(ballast_mb=0), free=lambda _folder: disk.free)
     intake = Intake(
         settings=settings,
         store=store,
@@ -309,9 +336,21 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
         express=express,
         modes=desk,
         clock=clock,
+        reserve=reserve,
         registry=lambda: current[0],
     )
-    app = make_app(services, tokens, limits)
+    planner = ScheduleDesk(
+        await schedule_rows.load(store),
+        store=store,
+        registry=lambda: current[0],
+        modes=lambda: desk.modes,
+        items=lambda: dict(ITEMS),
+        changed=lambda: None,
+        tz=settings.zone_info,
+        reference_lufs=-16.0,
+        clock=clock,
+    )
+    app = make_app(services, tokens, planner, limits)
     listener = await stack.enter_async_context(AsyncExitStack())
     address = await listener.enter_async_context(listening(app, Listener(port=0), app[CONNECTIONS]))
     http = await stack.enter_async_context(aiohttp.ClientSession())
@@ -324,7 +363,9 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
         http=http,
         database=directory / "tocsin.db",
         express=express,
+        planner=planner,
         listener=listener,
+        disk=disk,
     )
     for name, scopes in (
         ("all", tuple(TokenScope)),

@@ -102,7 +102,7 @@ async def test_the_document_is_whole(document: Any) -> None:
 async def test_every_route_is_documented_and_every_documented_route_exists(core: Any, document: Any) -> None:
     from broadcast_core.web import make_app
 
-    app = make_app(core.services, core.tokens)
+    app = make_app(core.services, core.tokens, core.planner)
     assert app[SERVICES] is core.services
     live = {(r.method, r.resource.canonical) for r in app.router.routes() if r.resource is not None}
     written = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
@@ -155,6 +155,22 @@ async def test_every_answer_fits_its_schema(core: Any, document: Any) -> None:
     await ask("POST", f"{v1}/modes", f"{v1}/modes", 404, json={**switch, "zones": ["nowhere"]})
     await ask("GET", f"{v1}/modes", f"{v1}/modes")
     await ask("POST", f"{v1}/modes/N/clear", f"{v1}/modes/{{zone}}/clear", json={"reason": "over"})
+    schedule = f"{v1}/schedule"
+    playlist = {"name": "News", "items": ["news"]}
+    slot = {"name": "Morning", "zones": ["N"], "start": "08:00", "length_s": 1800, "playlist": "p", "volume": 60,
+            "recurrence": {"rule": "daily"}}  # fmt: skip
+    await ask("PUT", f"{schedule}/playlists/p", f"{schedule}/playlists/{{playlist_id}}", json=playlist)
+    await ask("PUT", f"{schedule}/slots/s", f"{schedule}/slots/{{slot_id}}", json=slot)
+    await ask("PUT", f"{schedule}/slots/s", f"{schedule}/slots/{{slot_id}}", 422, json={**slot, "volume": 101})
+    await ask("GET", f"{schedule}/slots/s", f"{schedule}/slots/{{slot_id}}")
+    await ask("GET", schedule, schedule)
+    await ask("GET", f"{schedule}/check", f"{schedule}/check")
+    await ask("GET", f"{schedule}/preview?zone=N1&date=2026-03-04", f"{schedule}/preview")
+    await ask("POST", f"{schedule}/preview?zone=N1&date=2026-03-04", f"{schedule}/preview", json={**slot, "id": "t"})
+    await ask("GET", f"{v1}/plays?first=2026-03-04", f"{v1}/plays")
+    await ask("DELETE", f"{schedule}/playlists/p", f"{schedule}/playlists/{{playlist_id}}", 409)
+    await ask("DELETE", f"{schedule}/slots/s", f"{schedule}/slots/{{slot_id}}")
+    await ask("DELETE", f"{schedule}/playlists/p", f"{schedule}/playlists/{{playlist_id}}")
     await ask("GET", f"{v1}/me", f"{v1}/me")
     await ask("GET", f"{v1}/tokens", f"{v1}/tokens")
     await ask("POST", f"{v1}/tokens", f"{v1}/tokens", 201, json={"actor": "x", "scopes": ["read"]})
