@@ -101,7 +101,7 @@ def slot_of(record: object, path: str = "slot") -> Slot:
         "id": ("id", _text),
         "name": ("name", _text),
         "zones": ("zones", _texts),
-        "start": ("start", lambda v, p: None if v is None else _converted(v, time, p)),
+        "start": ("start", lambda v, p: None if v is None else _time(v, p)),
         "length_s": ("length", _seconds),
         "recurrence": ("recurrence", recurrence_of),
         "playlist": ("playlist", _text),
@@ -196,6 +196,17 @@ def _seconds(value: object, path: str) -> timedelta:
         return timedelta(seconds=_converted(value, float, path))
     except (OverflowError, ValueError) as error:  # ValueError: not a number
         raise _invalid(path, _("This cannot be read: {why}.", why=str(error))) from error
+
+
+def _time(value: object, path: str) -> time:
+    """A local time of day, ``08:00`` or ``08:00:00``."""
+    try:
+        read = time.fromisoformat(_text(value, path))
+    except ValueError:
+        raise _invalid(path, _("A time of day is like 08:00.")) from None
+    if read.tzinfo is not None:
+        raise _invalid(path, _("A time of day is local: leave the offset out."))
+    return read
 
 
 def _authority(value: object, path: str) -> Authority:
