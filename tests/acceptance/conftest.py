@@ -111,9 +111,9 @@ class CoreProcess:
 
     async def died(self) -> None:
         """Wait for an end that somebody else brings about."""
-        process, self._process = self._process, None
-        assert process is not None
-        await process.wait()
+        assert self._process is not None
+        await self._process.wait()
+        self._process = None
 
     async def kill(self) -> None:
         """kill -9."""

@@ -35,10 +35,7 @@ async def test_when_the_broker_was_killed_all_are_served_within_15_seconds_of_it
         site.fleet.faults = Faults()
     mosquitto.start()
     back = time.monotonic()
-    await site.eventually(lambda: all(site.stretches(alert).values()), 30, "everybody sounds")
-    assert max(played[0].began for played in site.stretches(alert).values()) - back <= 15
-    await site.finished(alert, within_s=40)
-    assert {len(played) for played in site.stretches(alert).values()} == {1}
+    await _assert_served(site, alert, back)
 
 
 # What an operator may have set in good faith; nothing of it may be needed. (`user`: root's broker could not write.)
@@ -68,8 +65,15 @@ async def test_when_the_broker_lost_its_stored_state_all_are_served_within_15_se
     assert not any(site.fleet.played(s) for s in slow)
     mosquitto.start()
     back = time.monotonic()
+    await _assert_served(site, alert, back)
+
+
+async def _assert_served(site: Any, alert: str, back: float) -> None:
+    """Everybody sounds it within 15 s of the broker's return, once."""
     await site.eventually(lambda: all(site.stretches(alert).values()), 30, "everybody sounds")
-    assert max(played[0].began for played in site.stretches(alert).values()) - back <= 15
+    served_s = max(played[0].began for played in site.stretches(alert).values()) - back
+    print(f"the last was served {served_s:.1f} s after the broker's return")
+    assert served_s <= 15
     await site.finished(alert, within_s=40)
     assert {len(played) for played in site.stretches(alert).values()} == {1}
 
