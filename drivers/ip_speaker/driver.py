@@ -92,7 +92,9 @@ class IpSpeakerDriver:
         self._topics: Final = topics
         self._zone_topics: Final = ZoneTopics(topics, zones, settings.shard_size)
         self._events: asyncio.Queue[Batch | None] = asyncio.Queue()
-        self._roll_call = RollCall(topics, mac_of, self._events, clock, settings.silent_after_s)
+        self._roll_call = RollCall(
+            topics, mac_of, self._events, clock, expected=zones.speakers, silent_after_s=settings.silent_after_s
+        )
         access = Access(settings, password)
         # Three connections: alerts never queue behind hellos, nor their answers, nor receipts.
         self._commands = Link(access, f"{domain}-commands")
@@ -133,8 +135,8 @@ class IpSpeakerDriver:
             await self._publish(self._commands, [await self._sign(group) for group in _groups(others)])
             # Our own word, not an endpoint's: put together only when the first rush of receipts is over.
             asyncio.get_running_loop().call_later(_SENT_DELAY_S, self._report_sent, others, self._clock.now())
-        for delivery in orders:
-            await self._publish(self._desk, [await self._sign_orders(delivery)])
+        if orders:
+            await self._publish(self._desk, [await self._sign_orders(delivery) for delivery in orders])
 
     async def listen(self) -> AsyncIterator[Batch]:
         while (batch := await self._events.get()) is not None:
