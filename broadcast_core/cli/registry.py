@@ -21,6 +21,7 @@ from broadcast_core.keys import InsecureSecret, write_secret
 from broadcast_core.provision import provision_from
 from broadcast_core.registry import csv_file
 from broadcast_core.registry.dataset import default_registry
+from drivers.ip_speaker.wire.provision import decode
 
 app = typer.Typer(help="Zones and endpoints: import, export, show, provision.", no_args_is_help=True)
 
@@ -96,11 +97,21 @@ def show(
 @app.command()
 def provision(
     out: Annotated[Path, typer.Option(help="The new file; it holds the speakers' keys, mode 0600.")],
+    endpoint: Annotated[
+        list[str] | None, typer.Option(help="Only this speaker: its file has no other's key.")
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """What the speakers are given before they are hung on a wall. Run it on the core's machine."""
     try:
-        write_secret(out, asyncio.run(provision_from(load(config))))
+        provided = asyncio.run(provision_from(load(config), lambda e: not endpoint or e.id in endpoint))
+        missing = set(endpoint or ()) - {speaker.id for speaker in decode(provided).speakers}
+        if missing:
+            say_error(
+                _("Not speakers of the registry: {ids}.", ids=", ".join(sorted(missing))).say(terminal_language())
+            )
+            raise typer.Exit(FAILED)
+        write_secret(out, provided)
     except (OSError, TocsinError, InsecureSecret) as error:
         say_error(str(error))
         raise typer.Exit(FAILED) from error
