@@ -227,16 +227,17 @@ async def overheard(mosquitto: Any) -> AsyncIterator[tuple[aiomqtt.Client, list[
 
 
 async def forgeries(site: Any, genuine: bytes) -> list[bytes]:
-    """A start under another alert's name: with the old signature, and signed by the key for publicity."""
+    """A start that only its signature gives away: new, in order, in time. With the old signature, and with a good one
+    by the key for publicity."""
     _header, payload, _input, _signature = split(genuine)
-    if json.loads(payload)["act"] != "start":
+    start = json.loads(payload)
+    if start["act"] != "start":
         return []
-    changed = payload.replace(b'"alert":"', b'"alert":"x', 1)
-    assert changed != payload
+    changed = json.dumps(start | {"alert": f"x{start['alert']}", "seq": start["seq"] + 1_000_000}).encode()
     signer = LocalSigner(signing_keys(site.stage.settings.secrets_dir))
     for_publicity = await signer.sign(KeyScope.PUBLICITY, Domain.LIVE, changed)
-    first, _, rest = genuine.partition(b".")
-    return [b".".join((first, for_publicity.split(b".")[1], rest.rpartition(b".")[2])), for_publicity]
+    head, _, rest = genuine.partition(b".")
+    return [b".".join((head, for_publicity.split(b".")[1], rest.rpartition(b".")[2])), for_publicity]
 
 
 def test_it_imports_nothing_of_this_project() -> None:
