@@ -7,8 +7,9 @@ from typing import Any, Final, get_type_hints
 
 import msgspec
 
+from broadcast_core.model.content import Content, Programme, Sounded, Spoken, Texted
 from broadcast_core.model.field import Channel
-from broadcast_core.model.order import Content, Sounded, Spoken, Start, Texted
+from broadcast_core.model.order import Start
 
 _CONTENT: Final[Mapping[Channel, type[Content]]] = {
     Channel.SPEAKER: Spoken,
@@ -29,6 +30,7 @@ def decode_starts(text: str) -> dict[Channel, Start]:
 
 
 def _start(channel: Channel, fields: dict[str, Any]) -> Start:
-    # A union of dataclasses has no tag in JSON; the channel says which content it is.
-    hints = get_type_hints(Start) | {"content": _CONTENT[channel]}
+    # A union of dataclasses has no tag in JSON; the channel says which content it is, and only a programme has clips.
+    content = Programme if "clips" in fields["content"] else _CONTENT[channel]
+    hints = get_type_hints(Start) | {"content": content}
     return Start(**{name: msgspec.convert(value, hints[name], strict=False) for name, value in fields.items()})

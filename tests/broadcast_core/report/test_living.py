@@ -8,18 +8,25 @@ import pytest
 
 from broadcast_core.live import Live
 from broadcast_core.model import (
+    Approval,
+    Authority,
     Certainty,
     Channel,
     Delivery,
+    Domain,
     Endpoint,
+    Level,
     Plan,
     Progress,
     Reason,
     Receipt,
+    SoundClass,
+    Spoken,
+    Standing,
+    Start,
     Unreachable,
     Urgency,
 )
-from broadcast_core.model.order import Approval, Authority, Domain, Level, SoundClass, Spoken, Standing, Start
 from broadcast_core.report import State, live_counts
 
 NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
