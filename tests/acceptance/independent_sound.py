@@ -1,6 +1,6 @@
 """What an independent speaker remembers, and what it sounds: `sounds.jsonl` in its folder is its loudspeaker.
 
-Part of `independent_speaker.py`, and like it written from docs/protocols/ip-speaker.md alone.
+Part of `independent_speaker.py`; like it, to docs/protocols/ip-speaker.md and without anything of this project.
 """
 
 import json

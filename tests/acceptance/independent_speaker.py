@@ -1,7 +1,8 @@
-"""An IP speaker as a stranger builds it: written from docs/protocols/ip-speaker.md alone, for a device of any maker.
+"""An IP speaker as a stranger builds it, to docs/protocols/ip-speaker.md.
 
-It imports nothing of this project (a test holds it to that), so that the page and not our own codec is what it
-proves. Numbers in comments are the page's rules.
+First written from that page alone, by somebody who had not seen the code; what the page had left open was then
+written into it, and this brought up to it. It imports nothing of this project (a test holds it to that), so that the
+page and not our own codec is what it proves. Numbers in comments are the page's rules.
 
     python independent_speaker.py PROVISION_FILE FOLDER
 """

@@ -1,6 +1,6 @@
 """The words of an independent speaker: what it believes of what comes down, and how it seals what it says.
 
-Part of `independent_speaker.py`, and like it written from docs/protocols/ip-speaker.md alone.
+Part of `independent_speaker.py`; like it, to docs/protocols/ip-speaker.md and without anything of this project.
 """
 
 import base64

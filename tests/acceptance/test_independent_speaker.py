@@ -1,4 +1,4 @@
-"""A speaker written from the protocol's page alone, as a process, in a real installation."""
+"""A speaker that shares no code with us, made to the protocol's page, as a process in a real installation."""
 
 from __future__ import annotations
 
