@@ -192,7 +192,7 @@ class IpSpeakerDriver:
         assert isinstance(orders, Orders)
         endpoint_id = delivery.endpoint.id
         # Position and content are taken in the same instant: every start signed before it is in `live` or has
-        # ended, every later one has a higher position. The speaker relies on that (rule 6 of the protocol).
+        # ended, every later one has a higher position. The speaker relies on that (rules 4 and 9 of the protocol).
         stamp, starts = self._stamp(), orders.live()
         live = [await self._sign([Delivery(endpoint=delivery.endpoint, order=start)]) for start in starts]
         message = command.OrdersCommand(

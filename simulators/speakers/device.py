@@ -11,7 +11,6 @@ from random import Random
 from typing import Final
 
 from broadcast_core.model import Reason
-from broadcast_core.signing import b64url
 from drivers.ip_speaker.wire import Topics, Up
 from drivers.ip_speaker.wire.command import (
     Audio,
@@ -84,7 +83,7 @@ class Device:
     @property
     def settled(self) -> bool:
         """Its hello was answered, and nothing that it asked or subscribed since is open."""
-        return self._greeting.greeted and self._greeting.nonce is None and not self._subscribing
+        return self._greeting.greeted and not self._greeting.open and not self._subscribing
 
     def connecting(self) -> GoneReport:
         """A new session begins; the last will for it."""
@@ -241,10 +240,10 @@ class Device:
             if not self._greeting.greeted or orders.order <= self.memory.floor or orders.exp < self.clock.now(now):
                 self.refused["old"] += 1
                 return []
-        elif self._greeting.nonce is None or orders.nonce != b64url(self._greeting.nonce).decode():
+        elif (sent_at := self._greeting.sent_at(orders.nonce)) is None:
             self.refused["nonce"] += 1
             return []
-        elif not self.clock.set_by_exchange(orders.iat, self._greeting.sent_at, now):
+        elif not self.clock.set_by_exchange(orders.iat, sent_at, now):
             return [self._hello(self._greeting.fresh(now), now)]
         else:
             self._greeting.answered(orders.order, now)
@@ -320,13 +319,13 @@ class Device:
                 effects += self._downloads.want(audio)
         return effects
 
-    def _hello(self, nonce: bytes, now: int) -> Say:
+    def _hello(self, nonce: str, now: int) -> Say:
         utc = self.clock.now(now)
         if self.clock.trusted:
             self.memory.forget(utc)
         report = HelloReport(
             session=self.memory.session,
-            nonce=b64url(nonce).decode(),
+            nonce=nonce,
             at=utc,
             firmware=FIRMWARE,
             zones={code: zone.version for code, zone in self.memory.zones.items()},
