@@ -18,7 +18,7 @@ from broadcast_core.web.problem import language_for
 from broadcast_core.web.reading import parse_value, read_body
 from broadcast_core.web.route import PREFIX, Answer, Body, NoQuery, Route
 from broadcast_core.web.submission import JSON_MEDIA
-from scheduler.checks import Finding
+from scheduler.checks import Finding, FindingKind
 from scheduler.day import Because, Conflict, HeldSegment, Segment, ZoneDay
 from scheduler.held import Held, sentence
 from scheduler.model import Slot
@@ -63,7 +63,7 @@ class PlaylistBody(msgspec.Struct, frozen=True, kw_only=True):
 class FindingBody(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to know about the schedule."""
 
-    problem: str  # of a closed list: docs/peacetime.md
+    problem: FindingKind
     refused: bool
     slot: str | None
     field: str
