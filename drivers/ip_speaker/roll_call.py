@@ -19,6 +19,8 @@ log = structlog.get_logger(__name__)
 
 _LARGEST_REPORT: Final = 65_536  # bytes; a hello with all its evidence stays far below
 _SWEEP_S: Final = 2.0
+# Refusals that are named in the log for each sweep; the others are counted. Strangers must not fill the disk.
+_NAMED_REFUSALS: Final = 20
 
 
 @dataclass(slots=True)
@@ -48,6 +50,7 @@ class RollCall:
         self._clock = clock
         self._silent_after_s = silent_after_s
         self._heard: dict[str, _Heard] = {}
+        self._unnamed = -_NAMED_REFUSALS  # refusals since the last sweep, beyond those that are named
         self.refused = 0  # messages that no known endpoint's key had sealed, or that made no sense
 
     def take_receipts(self, messages: Sequence[tuple[str, bytes]], settled: Callable[[], None]) -> None:
@@ -78,6 +81,7 @@ class RollCall:
         """Report those that owe a heartbeat, until cancelled."""
         while True:
             await asyncio.sleep(_SWEEP_S)
+            self._count_refusals()
             now = self._clock.monotonic()
             for endpoint_id, heard in self._heard.items():
                 if heard.presence is Presence.ONLINE and now - heard.at > self._silent_after_s:
@@ -88,13 +92,18 @@ class RollCall:
         if opened is None:
             return None
         endpoint_id, said = opened
+        if isinstance(said, ReceiptReport):
+            return self._believed(said, endpoint_id)
+        self._refuse(endpoint_id, "no receipt, on a receipt topic")
+        return None
+
+    def _believed(self, said: ReceiptReport, endpoint_id: str) -> Receipt | None:
+        """One piece of evidence; None if it makes no sense, which costs the others nothing."""
         try:
-            if isinstance(said, ReceiptReport):
-                return receipt_of(said, endpoint_id)
-            self._refuse(endpoint_id, "no receipt, on a receipt topic")
+            return receipt_of(said, endpoint_id)
         except MalformedMessage as error:
             self._refuse(endpoint_id, str(error))
-        return None
+            return None
 
     def _hello(self, endpoint_id: str, said: HelloReport) -> None:
         heard = self._heard.get(endpoint_id)
@@ -104,11 +113,7 @@ class RollCall:
         else:
             # A replay, or a replaced device that lost its count. The answer is harmless: it is bound to the nonce.
             log.warning("hello of an older session", endpoint=endpoint_id, session=said.session)
-        try:
-            evidence = tuple(receipt_of(r, endpoint_id) for r in said.evidence)
-        except MalformedMessage as error:
-            self._refuse(endpoint_id, str(error))
-            evidence = ()
+        evidence = tuple(r for one in said.evidence if (r := self._believed(one, endpoint_id)) is not None)
         self._emit(
             Hello(
                 endpoint_id=endpoint_id,
@@ -157,4 +162,11 @@ class RollCall:
 
     def _refuse(self, endpoint_id: str, why: str) -> None:
         self.refused += 1
-        log.warning("refused what claims to be a speaker", endpoint=endpoint_id, why=why)
+        self._unnamed += 1
+        if self._unnamed <= 0:
+            log.warning("refused what claims to be a speaker", endpoint=endpoint_id[:64], why=why[:200])
+
+    def _count_refusals(self) -> None:
+        if self._unnamed > 0:
+            log.warning("refused more of what claims to be a speaker", count=self._unnamed)
+        self._unnamed = -_NAMED_REFUSALS
