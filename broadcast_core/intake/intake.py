@@ -99,7 +99,8 @@ class Intake:
             targets = resolve(expression, self.registry, wishes.channels)
             standing = lifecycle.standing_of(alert, self._authorities())
             composed = await compose(alert, wishes, standing, settings=self._settings, speak=self._speak)
-            composed = replace(composed, notes=(*composed.notes, *notes_of(expression)))
+            lifetime = lifecycle.notes_of_lifetime(alert, self._clock.now())
+            composed = replace(composed, notes=(*composed.notes, *notes_of(expression), *lifetime))
         async with self._one_at_a_time:
             repeated = await self._answered_before(alert, actor, idempotency)
             if repeated is not None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import func, select
 
 from broadcast_core.errors import AlertRejected, NotFound, RejectReason
-from broadcast_core.model import DeliveryKind, MsgType, NamedValue, Progress, Reason, Start, Stop
+from broadcast_core.lifecycle import alert_id_of
+from broadcast_core.model import Alert, DeliveryKind, MsgType, NamedValue, Progress, Reason, Reference, Start, Stop
 from broadcast_core.services import Idempotency
 from broadcast_core.store.schema import alert as alert_table
 from broadcast_core.store.schema import audit, delivery, receipt
@@ -224,6 +226,27 @@ async def test_an_update_goes_out_as_the_next_revision_and_ends_what_it_leaves_o
     }  # fmt: skip
 
 
+async def test_an_alert_without_an_end_goes_out_and_can_be_stopped(site: Site) -> None:
+    for n, year in enumerate((2099, 9999), start=1):
+        alert = site.alert("N")
+        forever = tuple(replace(i, expires=datetime(year, 12, 31, 23, 59, 59, tzinfo=UTC)) for i in alert.infos)
+        accepted = await site.intake.submit(replace(alert, infos=forever), actor="duty")
+        assert any("31" in note.say("en") for note in accepted.notes)
+        await until(lambda n=n: len(site.speakers.orders(Start)) == 3 * n)  # type: ignore[misc]
+        await site.express.stop(accepted.alert_id, actor="duty")
+        assert len(site.speakers.orders(Stop)) == 3 * n
+
+
+async def test_an_update_may_name_thousands_and_a_chain_may_have_them(site: Site) -> None:
+    first = site.alert("N")
+    await site.intake.submit(first, actor="duty")
+    many = tuple(Reference(sender=first.sender, identifier=f"old{n}", sent=first.sent) for n in range(2500))
+    update = site.alert("N", msg_type=MsgType.UPDATE, references=(*many, first.reference))
+    assert (await site.intake.submit(update, actor="duty")).revision == 2
+    cancel = site.alert("N", msg_type=MsgType.CANCEL, references=(many[0],))  # all 2,502 are one chain now
+    assert (await site.intake.submit(cancel, actor="duty")).ended == ((first_id(first), 2),)
+
+
 async def test_a_cancel_ends_the_whole_chain(site: Site) -> None:
     first = site.alert("N")
     accepted = await site.intake.submit(first, actor="duty")
@@ -275,6 +298,10 @@ async def test_receipts_are_kept_once(site: Site) -> None:
     async with site.store.read() as c:
         count = await c.scalar(select(func.count()).select_from(receipt).where(receipt.c.progress == 3))
     assert count == 3
+
+
+def first_id(alert: Alert) -> str:
+    return alert_id_of(alert.reference)
 
 
 async def rows(site: Site) -> int:
