@@ -65,6 +65,7 @@ class FieldInMemory:
         self.answers = tuple(answers)
         self.sent: list[Delivery] = []
         self.down = False
+        self.forgetful = False  # takes what it is given, and fails before it has said so
         self._events: asyncio.Queue[Batch | None] = asyncio.Queue()
 
     @property
@@ -81,6 +82,8 @@ class FieldInMemory:
         if self.down:
             raise DriverUnavailable(self._channel, "down")
         self.sent += deliveries
+        if self.forgetful:
+            raise DriverUnavailable(self._channel, "no acknowledgement")
         for delivery in deliveries:
             for progress in self.answers:
                 self.say(delivery, progress)
@@ -116,6 +119,8 @@ class Site:
         self.horns = FieldInMemory(Channel.HORN)
         self.phones = FieldInMemory(Channel.SMS)
         self.journal = Journal(folder / "stops.journal")
+        self.voice = asyncio.Event()  # while it is not set, composing takes its time
+        self.voice.set()
         self._stack = AsyncExitStack()
         self._numbers = iter(range(1, 1000))
 
@@ -142,7 +147,7 @@ class Site:
             dispatch=self.dispatch,
             current=registry,
             patterns=patterns(),
-            speak=tone_only,
+            speak=self._speak,
             clock=self.clock,
             registry_changed=unchanged,
         )
@@ -185,6 +190,10 @@ class Site:
             references=references,
             infos=() if msg_type is MsgType.CANCEL else (info,),
         )
+
+    async def _speak(self, words: Sequence[Words], level: Level, clip: str | None) -> Spoken:
+        await self.voice.wait()
+        return await tone_only(words, level, clip)
 
     def states(self, alert_id: str, revision: int = 1) -> Counter[tuple[DeliveryKind, Progress]]:
         live = self.live.get(alert_id, revision)
