@@ -19,8 +19,28 @@ log = structlog.get_logger(__name__)
 
 _LARGEST_REPORT: Final = 65_536  # bytes; a hello with all its evidence stays far below
 _SWEEP_S: Final = 2.0
-# Refusals that are named in the log for each sweep; the others are counted. Strangers must not fill the disk.
+# Refusals that are named in the log between two sweeps; the others are counted. Strangers must not fill the disk.
 _NAMED_REFUSALS: Final = 20
+# How much one speaker may say: at once, and for each second after that. A speaker that reconnects, plays two alerts
+# and is asked for both stays far below; a stolen key that says more costs one MAC for each message, and no more.
+_AT_ONCE: Final = 100.0
+_FOR_EACH_S: Final = 20.0
+
+
+@dataclass(slots=True)
+class _Ration:
+    """How much a speaker may still say, as of `at` (monotonic)."""
+
+    left: float
+    at: float
+
+    def take(self, now: float) -> bool:
+        self.left = min(_AT_ONCE, self.left + _FOR_EACH_S * (now - self.at))
+        self.at = now
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
 
 
 @dataclass(slots=True)
@@ -50,7 +70,8 @@ class RollCall:
         self._clock = clock
         self._silent_after_s = silent_after_s
         self._heard: dict[str, _Heard] = {}
-        self._unnamed = -_NAMED_REFUSALS  # refusals since the last sweep, beyond those that are named
+        self._rations: dict[str, _Ration] = {}  # of those whose key is known
+        self._unnamed = -_NAMED_REFUSALS  # odd messages since the last sweep, beyond those that are named
         self.refused = 0  # messages that no known endpoint's key had sealed, or that made no sense
 
     def take_receipts(self, messages: Sequence[tuple[str, bytes]], settled: Callable[[], None]) -> None:
@@ -112,7 +133,7 @@ class RollCall:
             self._presence(endpoint_id, heard, Presence.ONLINE, "")
         else:
             # A replay, or a replaced device that lost its count. The answer is harmless: it is bound to the nonce.
-            log.warning("hello of an older session", endpoint=endpoint_id, session=said.session)
+            self._name("hello of an older session", endpoint_id, f"session {said.session}")
         evidence = tuple(r for one in said.evidence if (r := self._believed(one, endpoint_id)) is not None)
         self._emit(
             Hello(
@@ -155,18 +176,33 @@ class RollCall:
             self._refuse(endpoint_id, "unknown endpoint" if mac is None else "too large")
             return None
         try:
-            return endpoint_id, report.decode(mac.open(payload))
+            payload = mac.open(payload)
+            # Only what its key has sealed counts against a speaker: strangers cannot use up what it may say.
+            if not self._may_say_more(endpoint_id):
+                self._refuse(endpoint_id, "says more than a speaker has to say")
+                return None
+            return endpoint_id, report.decode(payload)
         except (SignatureRefused, MalformedMessage) as error:
             self._refuse(endpoint_id, str(error))
             return None
 
+    def _may_say_more(self, endpoint_id: str) -> bool:
+        now = self._clock.monotonic()
+        ration = self._rations.get(endpoint_id)
+        if ration is None:
+            ration = self._rations[endpoint_id] = _Ration(_AT_ONCE, now)
+        return ration.take(now)
+
     def _refuse(self, endpoint_id: str, why: str) -> None:
         self.refused += 1
+        self._name("refused what claims to be a speaker", endpoint_id, why)
+
+    def _name(self, what: str, endpoint_id: str, why: str) -> None:
         self._unnamed += 1
         if self._unnamed <= 0:
-            log.warning("refused what claims to be a speaker", endpoint=endpoint_id[:64], why=why[:200])
+            log.warning(what, endpoint=endpoint_id[:64], why=why[:200])
 
     def _count_refusals(self) -> None:
         if self._unnamed > 0:
-            log.warning("refused more of what claims to be a speaker", count=self._unnamed)
+            log.warning("more of what was refused or odd", count=self._unnamed)
         self._unnamed = -_NAMED_REFUSALS

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import pytest
 from broadcast_core.clock import SystemClock
 from broadcast_core.config import Mqtt
 from broadcast_core.keys import signing_keys
-from broadcast_core.model import Hello, Progress, Receipt
+from broadcast_core.model import Batch, Domain, Hello, Progress, Receipt
 from broadcast_core.signing import LocalSigner, Mac, SignatureRefused, b64url
 from drivers.ip_speaker.driver import IpSpeakerDriver
-from drivers.ip_speaker.wire import MalformedMessage, report
+from drivers.ip_speaker.roll_call import RollCall
+from drivers.ip_speaker.wire import MalformedMessage, Topics, report
 
 KEYS = {name: Mac(name, name.encode() * 8) for name in ("THIEF", "HONEST")}
 RECEIPT: Mapping[str, Any] = {"say": "receipt", "v": 1, "alert": "a1", "rev": 1, "progress": "finished", "at": 1}
@@ -123,3 +125,23 @@ async def _heard(driver: IpSpeakerDriver) -> tuple[Hello, Receipt]:
         if hello is not None and receipt is not None:
             return hello, receipt
     raise AssertionError("the driver ended")
+
+
+async def test_a_stolen_key_is_heard_only_so_often_and_the_honest_as_before() -> None:
+    events: asyncio.Queue[Batch | None] = asyncio.Queue()
+    roll_call = RollCall(Topics("tocsin/1", Domain.LIVE), KEYS.get, events, SystemClock(), 50.0)
+    hello = {who: mac.seal(json.dumps(HELLO).encode()) for who, mac in KEYS.items()}
+    for _ in range(20_000):
+        roll_call.take_status("tocsin/1/live/up/THIEF/hello", hello["THIEF"])
+        roll_call.take_status("tocsin/1/live/up/HONEST/hello", hello["THIEF"])  # a stranger in the honest one's name
+    roll_call.take_status("tocsin/1/live/up/HONEST/hello", hello["HONEST"])
+    heard = Counter(e.endpoint_id for b in iter_of(events) for e in b.events if isinstance(e, Hello))
+    assert heard["HONEST"] == 1
+    assert 0 < heard["THIEF"] < 1000
+
+
+def iter_of(events: asyncio.Queue[Batch | None]) -> Iterator[Batch]:
+    while not events.empty():
+        batch = events.get_nowait()
+        assert batch is not None
+        yield batch
