@@ -21,8 +21,8 @@ _LARGEST_REPORT: Final = 65_536  # bytes; a hello with all its evidence stays fa
 _SWEEP_S: Final = 2.0
 # Refusals that are named in the log between two sweeps; the others are counted. Strangers must not fill the disk.
 _NAMED_REFUSALS: Final = 20
-# How much one speaker may say: at once, and for each second after that. A speaker that reconnects, plays two alerts
-# and is asked for both stays far below; a stolen key that says more costs one MAC for each message, and no more.
+# How much one speaker may say on one of its topics: at once, and for each second after that. One that reconnects,
+# plays two alerts and is asked for both stays far below; a stolen key that says more costs one MAC for each message.
 _AT_ONCE: Final = 100.0
 _FOR_EACH_S: Final = 20.0
 
@@ -70,7 +70,7 @@ class RollCall:
         self._clock = clock
         self._silent_after_s = silent_after_s
         self._heard: dict[str, _Heard] = {}
-        self._rations: dict[str, _Ration] = {}  # of those whose key is known
+        self._rations: dict[str, _Ration] = {}  # by topic, of those whose key is known
         self._unnamed = -_NAMED_REFUSALS  # odd messages since the last sweep, beyond those that are named
         self.refused = 0  # messages that no known endpoint's key had sealed, or that made no sense
 
@@ -178,7 +178,7 @@ class RollCall:
         try:
             payload = mac.open(payload)
             # Only what its key has sealed counts against a speaker: strangers cannot use up what it may say.
-            if not self._may_say_more(endpoint_id):
+            if not self._may_say_more(topic):
                 self._refuse(endpoint_id, "says more than a speaker has to say")
                 return None
             return endpoint_id, report.decode(payload)
@@ -186,11 +186,11 @@ class RollCall:
             self._refuse(endpoint_id, str(error))
             return None
 
-    def _may_say_more(self, endpoint_id: str) -> bool:
+    def _may_say_more(self, topic: str) -> bool:
         now = self._clock.monotonic()
-        ration = self._rations.get(endpoint_id)
+        ration = self._rations.get(topic)
         if ration is None:
-            ration = self._rations[endpoint_id] = _Ration(_AT_ONCE, now)
+            ration = self._rations[topic] = _Ration(_AT_ONCE, now)
         return ration.take(now)
 
     def _refuse(self, endpoint_id: str, why: str) -> None:
