@@ -299,11 +299,11 @@ async def test_nothing_leaves_while_its_cancel_is_being_stored(site: Site) -> No
     site.speakers.down = site.phones.down = True
     first = site.alert("N")
     await site.intake.submit(first, actor="duty")
-    await asyncio.sleep(1.2)  # what was put back is due again
+    await asyncio.sleep(0.5)  # it is back in the queue, due within a second
     async with busy_writer(site):
         site.speakers.down = site.phones.down = False
         site.dispatch.wake(Channel)
-        await asyncio.sleep(0.1)  # the lines have asked for what is due, and wait for their turn
+        await asyncio.sleep(1.2)  # the lines have asked for what is due (all of it, by now), and wait for their turn
         cancel = site.alert("N", msg_type=MsgType.CANCEL, references=(first.reference,))
         submitting = asyncio.create_task(site.intake.submit(cancel, actor="duty"))
         await asyncio.sleep(0.3)
