@@ -82,6 +82,12 @@ class RollCall:
         else:
             settled()
 
+    def take_statuses(self, messages: Sequence[tuple[str, bytes]], settled: Callable[[], None]) -> None:
+        """What came on hello and alive topics in one read. Nobody has to make it durable."""
+        for topic, payload in messages:
+            self.take_status(topic, payload)
+        settled()
+
     def take_status(self, topic: str, payload: bytes) -> None:
         """A message on a hello or alive topic."""
         opened = self._open(topic, payload)

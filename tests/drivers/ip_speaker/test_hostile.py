@@ -145,3 +145,38 @@ def iter_of(events: asyncio.Queue[Batch | None]) -> Iterator[Batch]:
         batch = events.get_nowait()
         assert batch is not None
         yield batch
+
+
+async def test_what_needs_no_acknowledgement_gets_none(mosquitto: Any, tmp_path: Path) -> None:
+    """A PUBACK for QoS 0 makes the broker end the connection, and with it everybody's receipts."""
+    driver = IpSpeakerDriver(
+        Mqtt(embedded=False, port=mosquitto.port),
+        password=None,
+        signer=LocalSigner(signing_keys(tmp_path / "secrets")),
+        mac_of=KEYS.get,
+        zones=NoZones(),
+        tones={},
+        epoch=1,
+        clock=SystemClock(),
+    )
+    async with asyncio.timeout(30), driver:
+        await driver.ready()
+        async with aiomqtt.Client("127.0.0.1", mosquitto.port, protocol=aiomqtt.ProtocolVersion.V5) as client:
+            heard: asyncio.Queue[int] = asyncio.Queue()
+            listening = asyncio.create_task(_revisions(driver, heard))
+            for number in range(1, 11):
+                receipt = json.dumps({**RECEIPT, "rev": number}).encode()
+                await client.publish("tocsin/1/live/up/HONEST/receipt", KEYS["HONEST"].seal(receipt), qos=number % 2)
+                assert await heard.get() == number
+                await asyncio.sleep(0.1)  # a broker that takes offence has ended the connection by now
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+
+async def _revisions(driver: IpSpeakerDriver, heard: asyncio.Queue[int]) -> None:
+    """Take receipts as the core does: settled once they are durable."""
+    async for batch in driver.listen():
+        for event in batch.events:
+            if isinstance(event, Receipt):
+                heard.put_nowait(event.key.revision)
+        batch.settled()
