@@ -132,7 +132,8 @@ async def _heard(driver: IpSpeakerDriver) -> tuple[Hello, Receipt]:
 
 async def test_a_stolen_key_is_heard_only_so_often_and_the_honest_as_before() -> None:
     events: asyncio.Queue[Batch | None] = asyncio.Queue()
-    roll_call = RollCall(Topics("tocsin/1", Domain.LIVE), KEYS.get, events, SystemClock(), 50.0)
+    topics = Topics("tocsin/1", Domain.LIVE)
+    roll_call = RollCall(topics, KEYS.get, events, SystemClock(), expected=tuple, silent_after_s=50.0)
     hello = {who: mac.seal(json.dumps(HELLO).encode()) for who, mac in KEYS.items()}
     for _ in range(20_000):
         roll_call.take_status("tocsin/1/live/up/THIEF/hello", hello["THIEF"])
