@@ -146,7 +146,9 @@ class Player:
         if track.item.silent and track.began is not None:
             return track.began + self._patience_ms
         over = at.mono_of(track.last_moment) + 1
-        return min(at.mono_of(track.item.starts_at), over) if track.item.starts_at > at.utc else over
+        # Also one whose start has passed since `advance` was last called: it has not been considered yet.
+        unseen = track.began is None and not track.outranked
+        return min(at.mono_of(track.item.starts_at), over) if unseen or track.item.starts_at > at.utc else over
 
     def _run_on(self, at: Instant, changes: list[Change]) -> None:
         """Follow what sounds up to `at`; if the clock was set since, by the clock as it was before."""

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct, field
 
 from broadcast_core.clock import from_ms, to_ms
-from broadcast_core.model import DeliveryKey, DeliveryKind, Progress, Reason, Receipt
+from broadcast_core.model import DeliveryKey, DeliveryKind, ItemPlay, Progress, Reason, Receipt
 from drivers.ip_speaker.wire.command import VERSION, MalformedMessage
 
 # The rungs a speaker may claim, by their word on the wire.
@@ -22,7 +22,12 @@ CLAIMS: Final = {
 }
 _WORDS: Final = {v: k for k, v in CLAIMS.items()}
 _REASONS: Final = {r.value: r for r in Reason}
+_MS: Final = timedelta(milliseconds=1)
 _KINDS: Final = {k.value: k for k in DeliveryKind}
+
+
+PlayEntry = tuple[str, int, int, str | None]
+"""Of one item of a programme: its id, times to its end, milliseconds altogether, and why not to its end."""
 
 
 class ReceiptReport(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="receipt", tag_field="say"):
@@ -37,6 +42,7 @@ class ReceiptReport(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="
     reason: str | None = None
     detail: str = ""
     played_ms: int | None = None
+    plays: tuple[PlayEntry, ...] = ()  # with the final receipt of a programme
 
 
 class HelloReport(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="hello", tag_field="say"):
@@ -49,6 +55,7 @@ class HelloReport(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="he
     firmware: str = ""
     zones: dict[str, int] = {}  # memberships it knows, by version
     evidence: tuple[ReceiptReport, ...] = ()
+    holds: dict[str, int] = {}  # the publicity it has: occurrence -> revision
 
 
 class AliveReport(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="alive", tag_field="say"):
@@ -109,7 +116,8 @@ def receipt_of(report: ReceiptReport, endpoint_id: str) -> Receipt:
         at=_instant(report.at),
         reason=reason,
         detail=detail,
-        played=None if report.played_ms is None else timedelta(milliseconds=report.played_ms),
+        played=None if report.played_ms is None else _span(report.played_ms),
+        plays=tuple(_play(entry) for entry in report.plays),
     )
 
 
@@ -123,8 +131,24 @@ def report_of(receipt: Receipt) -> ReceiptReport:
         at=to_ms(receipt.at),
         reason=receipt.reason,
         detail=receipt.detail,
-        played_ms=None if receipt.played is None else round(receipt.played.total_seconds() * 1000),
+        played_ms=None if receipt.played is None else receipt.played // _MS,
+        plays=tuple((p.item_id, p.times, p.played // _MS, p.reason) for p in receipt.plays),
     )
+
+
+def _play(entry: PlayEntry) -> ItemPlay:
+    item_id, times, ms, why = entry
+    if times < 0 or ms < 0:
+        raise MalformedMessage(f"{item_id} cannot have been played {times} times, {ms} ms")
+    reason = None if why is None else _REASONS.get(why, Reason.HARDWARE)
+    return ItemPlay(item_id=item_id, times=times, played=_span(ms), reason=reason)
+
+
+def _span(milliseconds: int) -> timedelta:
+    try:
+        return timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        raise MalformedMessage(f"no such duration: {milliseconds} ms") from None
 
 
 def _instant(milliseconds: int) -> datetime:
