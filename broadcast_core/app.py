@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from broadcast_core.aside import settled
 from broadcast_core.audio.listener import MediaListener
 from broadcast_core.audio.media import MediaStore
 from broadcast_core.audio.shelf import store_tones
@@ -29,6 +30,8 @@ from broadcast_core.recovery import next_epoch, recover
 from broadcast_core.registry import Change, Registry
 from broadcast_core.registry import rows as registry_rows
 from broadcast_core.registry.current import CurrentRegistry
+from broadcast_core.reserve import Reserve
+from broadcast_core.retention import Retention
 from broadcast_core.services import Services
 from broadcast_core.signing import LocalSigner
 from broadcast_core.stop import ExpressLane
@@ -67,19 +70,21 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         clock = SystemClock()
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         signer = LocalSigner(signing_keys(settings.secrets_dir))
-        store = await stack.enter_async_context(Store(settings.database_url))
+        reserve = await stack.enter_async_context(Reserve(settings.data_dir, settings.space))
+        store = await stack.enter_async_context(Store(settings.database_url, on_full=reserve.let_go))
         tokens = TokenBook(store, clock)
         await tokens.load()
         await tokens.first_token(settings.secrets_dir / "api-token")
 
-        current = CurrentRegistry(await registry_rows.load(store))
+        with settled():
+            current = CurrentRegistry(await registry_rows.load(store))
         keys = await EndpointKeys.load(store)
         await keys.provide(store, current.speakers(), clock.now())
         epoch = await next_epoch(store, clock)
-        journal = Journal(settings.data_dir / "stops.journal")
+        journal = Journal(settings.data_dir / "stops.journal", on_full=reserve.let_go)
         live = await recover(store, current.registry, journal, clock)
 
-        media = MediaStore(settings.media_dir)
+        media = MediaStore(settings.media_dir, on_full=reserve.let_go)
         media.sweep()
         await stack.enter_async_context(MediaListener(settings.media, settings.media_dir))
         announcer = Announcer(settings.voice, media, _url(settings.media), language=settings.language)
@@ -115,8 +120,9 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(express.drain)
 
         async def registry_changed(registry: Registry, change: Change) -> None:
+            speakers = [endpoint.id for endpoint in registry.ordered(Channel.SPEAKER)]
+            await keys.provide(store, speakers, clock.now())  # first: nobody is told before its answer can be checked
             current.registry = registry
-            await keys.provide(store, current.speakers(), clock.now())
             if horns is not None:
                 horns.watch(registry.ordered(Channel.HORN))
             for endpoint in current.affected(change):
@@ -141,8 +147,12 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             intake=intake,
             express=express,
             clock=clock,
+            reserve=reserve,
             registry=lambda: current.registry,
         )
+        held = [tone.sha256 for tone in tones.values()]
+        retention = Retention(settings.retention, store=store, live=live, media=media, tones=held, clock=clock)
+        await stack.enter_async_context(retention)
         api = make_app(services, tokens)
         await stack.enter_async_context(listening(api, settings.api, api[CONNECTIONS]))
         dispatch.wake(Channel)

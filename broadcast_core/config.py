@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -170,6 +170,28 @@ class Voice(Section):
     bitrate_kbps: int = 64
 
 
+class Space(Section):
+    """Room on the disk of `data_dir`. What is not an alert has to leave `reserve_mb` free."""
+
+    reserve_mb: int = Field(512, ge=0)
+    ballast_mb: int = Field(64, ge=0)  # a file that is let go when the disk is full all the same; 0: none
+
+
+class Retention(Section):
+    """How many days what is over is kept; 0 is for ever. The audit is always kept."""
+
+    alerts_days: int = Field(400, ge=0)  # messages with their deliveries and receipts, after they have expired
+    chains_days: int = Field(800, ge=0)  # what tells an old message from a new one: never less than the alerts
+    media_days: int = Field(30, ge=0)  # announcements of alerts that have expired
+    idempotency_days: int = Field(30, ge=0)  # answers to requests that may be sent again
+
+    @model_validator(mode="after")
+    def _chains_outlive_alerts(self) -> Self:
+        if self.chains_days and (not self.alerts_days or self.chains_days < self.alerts_days):
+            raise ValueError("chains_days has to be 0 or at least alerts_days")
+        return self
+
+
 class Policy(Section):
     """Decisions of the district that are not the code's to make."""
 
@@ -201,6 +223,8 @@ class Settings(BaseSettings):
     serial: Serial = Serial()
     sms: Sms = Sms()
     voice: Voice = Voice()
+    space: Space = Space()
+    retention: Retention = Retention()
     policy: Policy = Policy()
 
     @property

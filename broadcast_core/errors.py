@@ -50,6 +50,7 @@ class RejectReason(StrEnum):
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     STORAGE_FAILED = "storage_failed"
+    STORAGE_RESERVED = "storage_reserved"  # what room there is on the disk is kept for alerts
     BUSY = "busy"
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ from broadcast_core.store import Store, bulk
 from broadcast_core.store.schema import endpoint_key
 
 MAC_KEY_BYTES: Final = 32
+_PORTION: Final = 1000  # keys in one transaction
 
 
 class InsecureSecret(Exception):
@@ -110,13 +112,15 @@ class EndpointKeys:
         if missing:
             rows = [(endpoint_id, key, to_ms(now)) for endpoint_id, key in missing.items()]
 
-            async def insert(connection: AsyncConnection) -> None:
+            async def insert(connection: AsyncConnection, portion: Sequence[tuple[object, ...]]) -> None:
                 module = sqlite if connection.dialect.name == "sqlite" else postgresql
                 statement = module.insert(endpoint_key).on_conflict_do_nothing()
-                await bulk(connection, statement, rows, ("endpoint_id", "mac_key", "created_at"))
+                await bulk(connection, statement, portion, ("endpoint_id", "mac_key", "created_at"))
 
-            await store.write(insert)
-            self._keys.update(missing)
+            for start in range(0, len(rows), _PORTION):  # an alert must not wait for thousands of new keys
+                portion = rows[start : start + _PORTION]
+                await store.write(partial(insert, portion=portion))
+                self._keys.update((endpoint_id, missing[endpoint_id]) for endpoint_id, _key, _at in portion)
         return len(missing)
 
 

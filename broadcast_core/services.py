@@ -18,6 +18,7 @@ from broadcast_core.live import Live
 from broadcast_core.model import Alert, Channel, MsgType
 from broadcast_core.plan import Expression
 from broadcast_core.registry import Change, Mode, Registry, Sheet
+from broadcast_core.reserve import Reserve
 from broadcast_core.store import Store
 
 
@@ -90,6 +91,7 @@ class Services:
     intake: IntakePort
     express: StopPort
     clock: Clock
+    reserve: Reserve
     registry: CurrentRegistry
 
 

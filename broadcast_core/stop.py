@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 _JOURNAL_TIMEOUT_S: Final = 0.5  # a disk that takes longer must not hold a stop back
 _RECORD_RETRY_S: Final = 0.5
+_ACTION: Final = "alert.stop"  # in the audit
 _OUTLIVES: Final = timedelta(minutes=5)  # a stop is kept up a little longer than the last thing it ends
 
 
@@ -121,16 +122,21 @@ class ExpressLane:
 async def record_stop(
     connection: AsyncConnection, stop: Stop, plan: Plan, *, reason: str, clock: Clock, replayed: bool = False
 ) -> None:
-    """A job: what a stop did, into the database. Twice is harmless but for its second audit row."""
+    """A job: what a stop did, into the database.
+
+    Again is harmless: a crash between this commit and the clearing of the journal has it replayed.
+    """
     now = clock.now()
     await outbox.end(connection, stop)
     await outbox.put(connection, plan, expires=stop.expires, now=now, progress=Progress.SENT)
+    if await audit.has(connection, acted_at=stop.acted_at, actor=stop.actor, action=_ACTION, object_=stop.alert_id):
+        return
     await audit.record(
         connection,
         now=now,
         acted_at=stop.acted_at,
         actor=stop.actor,
-        action="alert.stop",
+        action=_ACTION,
         object_=stop.alert_id,
         detail={
             "revision": stop.revision,

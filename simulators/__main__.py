@@ -25,11 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
-        field = _field(asked)
-        faults = None if asked.faults is None else parse_faults(asked.faults.read_bytes())
-        if faults is not None:
-            field.afflict(faults)
-        asyncio.run(_live(field, asked))
+        asyncio.run(_live(_field(asked), asked))
     except (OSError, ValueError, TocsinError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -77,6 +73,7 @@ def _field(asked: argparse.Namespace) -> SimulatedField:
     password_file = settings.sms.password_file
     options = FieldOptions(
         fleet=FleetOptions(log=asked.log, record=dict(asked.record)),
+        faults=None if asked.faults is None else parse_faults(asked.faults.read_bytes()),
         sms_password="" if password_file is None else password_file.read_text().strip(),
     )
     return SimulatedField(settings, provided, options)

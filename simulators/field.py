@@ -87,10 +87,11 @@ def parse_faults(toml: bytes) -> FieldFaults:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FieldOptions:
-    """How the field is simulated beside its faults."""
+    """How the field is simulated; `faults` are there from the beginning, others may follow."""
 
     fleet: FleetOptions = field(default_factory=FleetOptions)
     sms_password: str = ""
+    faults: FieldFaults | None = None
 
 
 class SimulatedField:
@@ -102,12 +103,15 @@ class SimulatedField:
         self.fleet = None if provision is None else Fleet(provision, options=options.fleet)
         self.relays = [RelayField([line], _directory_of(line)) for line in settings.serial.lines]
         self.gateway = _gateway(settings, options.sms_password) if settings.sms.enabled else None
+        self._faults = options.faults
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             for relay in self.relays:
                 await stack.enter_async_context(relay)
+            if self._faults is not None:  # the lines are there, and no speaker yet
+                self.afflict(self._faults)
             if self.gateway is not None:
                 await stack.enter_async_context(self.gateway)
             if self.fleet is not None:

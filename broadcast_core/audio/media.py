@@ -7,13 +7,17 @@ import itertools
 import os
 import re
 import stat
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from broadcast_core.errors import StorageFailed
 from broadcast_core.model import AudioRef
+from broadcast_core.reserve import writing_again
 
 EXTENSIONS: Final = {
     "audio/mpeg": "mp3",
@@ -53,9 +57,11 @@ class MediaFile:
 class MediaStore:
     """A folder of files named <sha256>.<extension>. Blocking: call it from a thread where a loop must go on."""
 
-    def __init__(self, folder: Path) -> None:
-        """Makes the folder. Raises StorageFailed."""
+    def __init__(self, folder: Path, *, on_full: Callable[[], bool] = lambda: False) -> None:
+        """Makes the folder; `on_full` may make room on a full disk. Raises StorageFailed."""
         self._folder = folder
+        self._on_full = on_full
+        self._finding = threading.Lock()  # between finding a file that is there and saying that it is in use
         self._count = itertools.count()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -76,8 +82,8 @@ class MediaStore:
         digest = hashlib.sha256(data).hexdigest()
         path = self._folder / f"{digest}.{EXTENSIONS[mime_type]}"
         try:
-            if not _holds(path, data):
-                self._write(path, data)
+            if not self._in_use_again(path, data):
+                writing_again(partial(self._write, path, data), self._on_full)
         except OSError as error:
             raise StorageFailed(f"{path}: {error}") from error
         return MediaFile(sha256=digest, mime_type=mime_type, size=len(data), path=path)
@@ -85,6 +91,23 @@ class MediaStore:
     def find(self, sha256: str) -> MediaFile | None:
         """The file with that hash, or None."""
         return next((f for e in MIME_TYPES if (f := self.named(f"{sha256}.{e}")) is not None), None)
+
+    def use(self, sha256: str) -> MediaFile | None:
+        """As `find`, for what is about to be announced once more: `discard` leaves it alone then."""
+        with self._finding:
+            file = self.find(sha256)
+            if file is not None:
+                os.utime(file.path)
+            return file
+
+    def discard(self, sha256: str, unused_since: datetime) -> bool:
+        """Remove a file that nobody put or used after that instant. Whether there was one. Raises OSError."""
+        with self._finding:
+            file = self.find(sha256)
+            if file is None or file.path.stat().st_mtime >= unused_since.timestamp():
+                return False
+            file.path.unlink()
+            return True
 
     def named(self, name: str) -> MediaFile | None:
         """The file of that name, or None; a name that is not one of ours reaches no file system."""
@@ -99,6 +122,13 @@ class MediaStore:
         if not stat.S_ISREG(found.st_mode):
             return None
         return MediaFile(sha256=match[1], mime_type=MIME_TYPES[match[2]], size=found.st_size, path=path)
+
+    def _in_use_again(self, path: Path, data: bytes) -> bool:
+        with self._finding:
+            if not _holds(path, data):
+                return False
+            os.utime(path)
+            return True
 
     def _write(self, path: Path, data: bytes) -> None:
         part = self._folder / f".{path.name}.{os.getpid()}.{next(self._count)}.part"

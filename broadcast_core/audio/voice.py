@@ -120,7 +120,7 @@ class Announcer:
     async def _once(self, words: tuple[Utterance, ...], job: Job, clip: bytes | None) -> _Made:
         key = self._key(words, job, clip)
         known = self._made.get(key)
-        if known is not None and known.audio is not None and self._media.find(known.audio.sha256) is not None:
+        if known is not None and known.audio is not None and self._media.use(known.audio.sha256) is not None:
             self._made.move_to_end(key)
             return known
         task = self._making.get(key)

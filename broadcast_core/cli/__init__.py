@@ -1,26 +1,96 @@
-"""The command line `tocsin`. For people by default; `--json` for programs."""
+"""The command line `tocsin`. For people by default; `--json` for programs.
+
+This module knows every command by name and sentence, and imports none: `tocsin stop` must not wait for a database
+library. A command's module is imported when the command is run.
+"""
 
 from __future__ import annotations
 
+from typing import Final
+
 import typer
 
-from broadcast_core.cli import alert, registry
-from broadcast_core.cli.bench import bench
-from broadcast_core.cli.demo import demo
-from broadcast_core.cli.doctor import doctor
-from broadcast_core.cli.serve import serve
-from broadcast_core.cli.simulate import simulate
+from broadcast_core.cli.program import Command, Commands, Program
+from broadcast_core.i18n import _
+
+_ALERT: Final[Commands] = {
+    "send": Command(
+        _("Send a CAP file, or an alert made from options; --area re-aims it at this district."),
+        "broadcast_core.cli.alert.send:send",
+    ),
+    "list": Command(_("The newest alerts."), "broadcast_core.cli.alert.look:list_alerts"),
+    "show": Command(_("One alert: where everything stands."), "broadcast_core.cli.alert.look:show"),
+    "watch": Command(
+        _("Watch an alert until every delivery has ended. Exit code 1 if one has not finished."),
+        "broadcast_core.cli.alert.watch:watch",
+    ),
+    "stop": Command(_("End an alert everywhere, now."), "broadcast_core.cli.alert.stop:stop_one"),
+    "report": Command(_("The evidence of an alert."), "broadcast_core.cli.alert.look:report"),
+}
+_REGISTRY: Final[Commands] = {
+    "import": Command(
+        _("Import a registry; a bad row refuses the whole file, with its line and reason."),
+        "broadcast_core.cli.registry.files:import_registry",
+    ),
+    "export": Command(_("Export the registry."), "broadcast_core.cli.registry.files:export"),
+    "show": Command(
+        _("The zones, the endpoints of one with everything below it, or one endpoint."),
+        "broadcast_core.cli.registry.show:show",
+    ),
+    "provision": Command(
+        _("What the speakers are given before they are hung on a wall. Run it on the core's machine."),
+        "broadcast_core.cli.registry.provision:provision",
+    ),
+}
+_COMMANDS: Final[Commands] = {
+    "stop": Command(
+        _("End an alert everywhere, now: the one that is live, the one you name, or --all."),
+        "broadcast_core.cli.alert.stop:stop",
+    ),
+    "alert": Command(_("Alerts: send, list, show, watch, stop, report."), _ALERT),
+    "registry": Command(_("Zones and endpoints: import, export, show, provision."), _REGISTRY),
+    "doctor": Command(
+        _("Look at everything an alert will need; exit code 1 if something is wrong. Nothing sounds."),
+        "broadcast_core.cli.doctor:doctor",
+    ),
+    "serve": Command(
+        _("Run the core until SIGTERM: API, dispatch, drivers, and the embedded broker unless another is set."),
+        "broadcast_core.cli.serve:serve",
+    ),
+    "simulate": Command(
+        _(
+            "Run every speaker, relay board and the SMS gateway that the settings and the registry name, simulated. "
+            "On the core's machine, after its registry was imported: the speakers' keys come from its data directory."
+        ),
+        "broadcast_core.cli.simulate:simulate",
+    ),
+    "demo": Command(
+        _("Start everything, import the generated district, send one alert, and show who said it."),
+        "broadcast_core.cli.demo:demo",
+    ),
+    "bench": Command(
+        _("Raw limit, naive way and ours, interleaved; prints JSON lines. Needs mosquitto and an idle machine."),
+        "broadcast_core.cli.bench:bench",
+    ),
+}
+
+
+class Tocsin(Program):
+    """The whole of it."""
+
+    entries = _COMMANDS
+
 
 app = typer.Typer(
     name="tocsin",
-    help="Emergency broadcast for a city district: speakers, horns and phones, with proof from each.",
+    cls=Tocsin,
+    help=_("Emergency broadcast for a city district: speakers, horns and phones, with proof from each.").msgid,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
-app.command()(demo)
-app.command()(serve)
-app.command()(simulate)
-app.command()(bench)
-app.command()(doctor)
-app.add_typer(alert.app, name="alert")
-app.add_typer(registry.app, name="registry")
+
+
+@app.callback()
+def tocsin() -> None:
+    """What `tocsin` itself does: nothing, its commands do."""

@@ -15,11 +15,12 @@ import typer
 
 from broadcast_core.bench import COURSES, Course, run
 from broadcast_core.cli.settings import open_all_descriptors
+from broadcast_core.i18n import _
 
 
 def bench(
-    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of each course.")] = None,
-    only: Annotated[int | None, typer.Option(help="Only the courses with this many speakers.")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help=_("Rounds of each course.").msgid)] = None,
+    only: Annotated[int | None, typer.Option(help=_("Only the courses with this many speakers.").msgid)] = None,
 ) -> None:
     """Raw limit, naive way and ours, interleaved; prints JSON lines. Needs mosquitto and an idle machine."""
     open_all_descriptors()

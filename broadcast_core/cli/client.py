@@ -1,89 +1,140 @@
-"""The API as the command line uses it: where the core is, who asks, and what its refusals mean for an exit code."""
+"""The API as the command line uses it, and what its refusals mean for a person and for an exit code.
+
+On the standard library alone: a command that stops an alert must be there at once (aiohttp takes 0.2 s to import).
+What follows a stream is in `follow`.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import http.client
 import json
-import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
+from urllib.parse import quote, urlencode, urlsplit
 
-import aiohttp
 import typer
 
-from broadcast_core.cli.settings import load
-from broadcast_core.config import Settings
-from broadcast_core.i18n import _, terminal_language
+from broadcast_core.cli.exits import BAD_INPUT, FAILED, UNREACHABLE
+from broadcast_core.cli.where import Where, where
+from broadcast_core.cli.why import why_not
+from broadcast_core.i18n import Sentence, _, terminal_language
 
-OK: Final = 0
-FAILED: Final = 1  # the act failed, or not every target has finished
-BAD_INPUT: Final = 2
-UNREACHABLE: Final = 3
+PREFIX: Final = "/api/v1"
+_TIMEOUT_S: Final = 60.0
 
-_API: Final = "/api/v1"
-_AGAIN_S: Final = 0.5
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=60)
+JsonOption = Annotated[
+    bool, typer.Option("--json", help=_("Print one JSON value on standard output.").msgid, show_default=False)
+]
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value on standard output.")]
-T = TypeVar("T")
+
+class Unreachable(Exception):
+    """There is no core, or none that answers. The sentence says why."""
+
+    def __init__(self, why: Sentence | str) -> None:
+        super().__init__(str(why))
+        self.why = why
+
+
+@dataclass(eq=False)
+class Refused(Exception):
+    """The core's no: the HTTP status and the problem it sent (RFC 9457)."""
+
+    status: int
+    problem: Mapping[str, Any]
 
 
 class Api:
-    """A session with the core."""
+    """The core at one address, asked with one token. Raises Refused, and Unreachable."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
+    def __init__(self, at: Where) -> None:
+        self.at = at
+        self._headers = {"Authorization": f"Bearer {at.token()}", "Accept-Language": terminal_language()}
 
-    async def get(self, path: str, **parameters: str) -> Any:
+    def get(self, path: str, parameters: Mapping[str, str] | None = None, *, timeout: float = _TIMEOUT_S) -> Any:
         """The JSON answer of a GET."""
-        return json.loads(await self.read("GET", path, params=parameters))
+        return json_of(self.read("GET", path, params=list((parameters or {}).items()), timeout=timeout))
 
-    async def get_patiently(self, path: str) -> Any:
-        """The JSON answer of a GET, asked again for as long as the core cannot be reached."""
-        while True:
-            try:
-                return await self.get(path)
-            except aiohttp.ClientConnectionError:
-                await asyncio.sleep(_AGAIN_S)
-
-    async def read(
+    def read(
         self,
         method: str,
         path: str,
         *,
-        params: Mapping[str, str] | list[tuple[str, str]] | None = None,
+        params: Sequence[tuple[str, str]] = (),
         data: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        timeout: float = _TIMEOUT_S,
     ) -> bytes:
-        """The body of an answer. A refusal ends the command with its sentence and exit code."""
-        url = _API + path
-        async with self._session.request(method, url, params=params, data=data, headers=headers) as answer:
-            body = await answer.read()
-            if answer.status >= 400:
-                _refused(answer.status, body)
-            return body
+        """The body of an answer."""
+        with self._asking(method, path, params, data, headers, timeout) as answer:
+            return answer.read()
+
+    def first_event(self, path: str, *, timeout: float) -> Any:
+        """The JSON of the first event of a stream."""
+        with self._asking("GET", path, (), None, {"Accept": "text/event-stream"}, timeout) as answer:
+            for line in answer:
+                if line.startswith(b"data:"):
+                    return json_of(line.removeprefix(b"data:"))
+        raise Unreachable(_("the stream ended before it began"))
+
+    @contextmanager
+    def _asking(
+        self,
+        method: str,
+        path: str,
+        params: Sequence[tuple[str, str]],
+        data: bytes | None,
+        headers: Mapping[str, str] | None,
+        timeout: float,
+    ) -> Iterator[http.client.HTTPResponse]:
+        target = urlsplit(self.at.url)
+        query = f"?{urlencode(params)}" if params else ""
+        with closing(_connection(self.at.url, timeout)) as connection:
+            try:
+                asked = target.path.rstrip("/") + PREFIX + quote(path) + query
+                connection.request(method, asked, body=data, headers={**self._headers, **(headers or {})})
+                answer = connection.getresponse()
+                if answer.status >= 400:
+                    raise Refused(answer.status, problem_of(answer.read()))
+                yield answer
+            except (OSError, http.client.HTTPException) as error:
+                raise Unreachable(why_not(error)) from error
 
 
-def run(act: Callable[[Api], Awaitable[T]]) -> T:
-    """Run `act` with a session; exit code 3 when the core cannot be reached."""
+@contextmanager
+def core(*, unknown: Sentence | None = None) -> Iterator[Api]:
+    """The core that is meant. What goes wrong inside ends the command, with a sentence and an exit code.
 
-    async def inside() -> T:
-        async with _session() as session:
-            return await act(Api(session))
-
+    `unknown` says what to do when the core does not know what was asked for.
+    """
+    at = where()
     try:
-        return asyncio.run(inside())
-    except (aiohttp.ClientConnectionError, TimeoutError) as error:
-        why = str(error) or _("no answer in time")
-        say_error(_("The core cannot be reached at {url}: {why}", url=_url(), why=why).say(terminal_language()))
+        yield Api(at)
+    except Unreachable as error:
+        sentence = _(
+            "The core cannot be reached at {url}: {why}. Look whether it runs, and at TOCSIN_URL or TOCSIN_CONFIG.",
+            url=at.url,
+            why=error.why,
+        )
+        say_error(sentence)
         raise typer.Exit(UNREACHABLE) from error
+    except Refused as refusal:
+        _say_refusal(refusal, at, unknown)
+        failed = refusal.status >= 500 or refusal.status == 404
+        raise typer.Exit(FAILED if failed else BAD_INPUT) from refusal
 
 
-def say_error(line: str) -> None:
-    typer.echo(line, err=True)
+def say_error(line: Sentence | str) -> None:
+    """One line for a person, on standard error."""
+    typer.echo(line.say(terminal_language()) if isinstance(line, Sentence) else line, err=True)
+
+
+def say(sentence: Sentence) -> None:
+    """One line for a person, on standard output."""
+    typer.echo(sentence.say(terminal_language()))
 
 
 def print_json(value: Any) -> None:
@@ -96,51 +147,62 @@ def save(file: Path, data: bytes) -> None:
     try:
         file.write_bytes(data)
     except OSError as error:
-        say_error(f"{file}: {error.strerror}")
+        say_error(_("{file} cannot be written: {why}.", file=file, why=why_not(error)))
         raise typer.Exit(FAILED) from error
 
 
-@asynccontextmanager
-async def _session() -> AsyncIterator[aiohttp.ClientSession]:
-    headers = {"Authorization": f"Bearer {_token()}", "Accept-Language": terminal_language()}
-    async with aiohttp.ClientSession(_url(), headers=headers, timeout=_TIMEOUT) as session:
-        yield session
-
-
-def _url() -> str:
-    """From TOCSIN_URL, else the address in the settings."""
-    if url := os.environ.get("TOCSIN_URL"):
-        return url
-    api = _settings().api
-    return api.public_url or f"http://{api.host}:{api.port}"
-
-
-def _settings() -> Settings:
-    """The installation of this machine: of the file in TOCSIN_CONFIG, and of the TOCSIN_… variables over it."""
-    file = os.environ.get("TOCSIN_CONFIG")
-    return load(Path(file) if file else None)
-
-
-def _token() -> str:
-    """From TOCSIN_TOKEN_FILE, else the installation's first token. Never an argument: others can read those."""
-    named = os.environ.get("TOCSIN_TOKEN_FILE")
-    file = Path(named) if named else _settings().secrets_dir / "api-token"
+def read_file(file: Path) -> bytes:
+    """What a file holds, or a sentence and the command's end."""
     try:
-        return file.read_text().strip()
+        return file.read_bytes()
     except OSError as error:
-        sentence = _("No token at {file}: name one with TOCSIN_TOKEN_FILE ({why}).", file=file, why=error.strerror)
-        say_error(sentence.say(terminal_language()))
+        say_error(_("{file} cannot be read: {why}.", file=file, why=why_not(error)))
         raise typer.Exit(BAD_INPUT) from error
 
 
-def _refused(status: int, body: bytes) -> None:
+def json_of(body: bytes) -> Any:
+    """An answer as JSON. What is none comes from something else at that address."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise Unreachable(_("what answers there is not Tocsin")) from None
+
+
+def problem_of(body: bytes) -> Mapping[str, Any]:
+    """The problem of a refusal, as far as it is one."""
     try:
         problem = json.loads(body)
     except ValueError:
-        problem = {"detail": body.decode(errors="replace")[:500]}
-    say_error(problem.get("detail") or problem.get("title") or str(status))
+        problem = None
+    return problem if isinstance(problem, dict) else {}
+
+
+def _connection(url: str, timeout: float) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise Unreachable(_("that is no address such as http://127.0.0.1:8790"))
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return kind(host, port, timeout=timeout)
+
+
+def _say_refusal(refusal: Refused, at: Where, unknown: Sentence | None) -> None:
+    problem = refusal.problem
+    if refusal.status == 401:
+        say_error(
+            _("The core at {url} does not accept the token in {file}. Name another with TOCSIN_TOKEN_FILE.",
+              url=at.url, file=at.token_file)
+        )  # fmt: skip
+        return
+    if refusal.status == 404 and unknown is not None:
+        say_error(unknown)
+        return
+    said = problem.get("detail") or problem.get("title")
+    say_error(said or _("{url} answers with HTTP status {status}.", url=at.url, status=refusal.status))
     if field := problem.get("field"):
         say_error(f"  → {field}")
-    for row in problem.get("rows", ()):
+    for row in problem.get("rows") or ():
         say_error(f"  {row.get('line')}: {row.get('field')}: {row.get('detail')}")
-    raise typer.Exit(FAILED if status >= 500 or status == 404 else BAD_INPUT)

@@ -11,7 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from broadcast_core.cli.client import FAILED, JsonOption, print_json
+from broadcast_core.cli.client import JsonOption, print_json
+from broadcast_core.cli.exits import FAILED
 from broadcast_core.cli.logging import log_to_stderr
 from broadcast_core.cli.settings import ConfigOption, load, open_all_descriptors
 from broadcast_core.clock import SystemClock

@@ -11,19 +11,21 @@ from typing import Annotated
 
 import typer
 
+from broadcast_core.cli.exits import FAILED
 from broadcast_core.cli.settings import ConfigOption, load
 from broadcast_core.errors import TocsinError
+from broadcast_core.i18n import _
 from broadcast_core.keys import InsecureSecret, write_secret
 from broadcast_core.provision import provision_from
-
-_FAILED = 1
 
 
 def simulate(
     config: ConfigOption = None,
-    faults: Annotated[Path | None, typer.Option(help="Faults (TOML), read again on SIGHUP.")] = None,
-    log: Annotated[Path | None, typer.Option(help="Append what the speakers played, JSON lines.")] = None,
-    record: Annotated[list[str] | None, typer.Option(metavar="ID=WAV", help="Write what a speaker sounded.")] = None,
+    faults: Annotated[Path | None, typer.Option(help=_("Faults (TOML), read again on SIGHUP.").msgid)] = None,
+    log: Annotated[Path | None, typer.Option(help=_("Append what the speakers played, JSON lines.").msgid)] = None,
+    record: Annotated[
+        list[str] | None, typer.Option(metavar="ID=WAV", help=_("Write what a speaker sounded.").msgid)
+    ] = None,
 ) -> None:
     """Run every speaker, relay board and the SMS gateway that the settings and the registry name, simulated.
 
@@ -34,7 +36,7 @@ def simulate(
         keys = asyncio.run(provision_from(settings))
     except (OSError, TocsinError, InsecureSecret) as error:
         typer.echo(str(error), err=True)
-        raise typer.Exit(_FAILED) from error
+        raise typer.Exit(FAILED) from error
     with tempfile.TemporaryDirectory(prefix="tocsin-simulate-") as directory:
         provision = Path(directory) / "provision.json"
         write_secret(provision, keys)

@@ -26,7 +26,7 @@ _ADJTIMEX_BYTES: Final = 512  # more than `struct timex` takes on any Linux
 _TIME_ERROR: Final = 5  # adjtimex(2): the clock is not synchronised
 _OLDEST_SQLITE: Final = (3, 24, 0)  # ON CONFLICT DO UPDATE
 _NAMED: Final = ("aiohttp", "aiomqtt", "iotcore", "pymodbus", "pyserial", "SQLAlchemy", "msgspec", "cryptography")
-_NEEDED: Final = (*_NAMED, "aiosqlite", "alembic", "jinja2", "pydub", "av", "lxml", "shapely", "numpy", "babel")
+_NEEDED: Final = (*_NAMED, "aiosqlite", "alembic", "jinja2", "pydub", "av", "lxml", "shapely", "numpy")
 
 
 async def descriptors(scene: Scene) -> Finding:

@@ -18,6 +18,8 @@ async def core(scene: Scene) -> Finding:
     if scene.core is None:
         return skipped(_("The core does not run."))
     health = scene.core.health
+    if health.get("ballast") is False:
+        return fail(_("The core runs on the last reserve of its disk: the disk was full."), _("Make room on it now."))
     if health.get("ready"):
         return ok(_("The core runs and is ready."))
     down = [

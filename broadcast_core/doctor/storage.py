@@ -34,7 +34,7 @@ _MEMORY: Final = frozenset({"tmpfs", "ramfs"})
 
 async def space(scene: Scene) -> Finding:
     """Whether the data directory can be written, has room, and is a disk."""
-    return await asyncio.to_thread(_space, scene.settings.data_dir.absolute())
+    return await asyncio.to_thread(_space, scene.settings.data_dir.absolute(), scene.settings.space.reserve_mb)
 
 
 async def fsync(scene: Scene) -> Finding:
@@ -86,7 +86,7 @@ async def secrets(scene: Scene) -> Finding:
     return ok(_("All keys and passwords are there, mode 0600."))
 
 
-def _space(directory: Path) -> Finding:
+def _space(directory: Path, reserve_mb: int) -> Finding:
     place = _existing(directory)
     if not os.access(place, os.W_OK | os.X_OK):
         return fail(
@@ -98,6 +98,9 @@ def _space(directory: Path) -> Finding:
     room = _("Make room, or move data_dir: what cannot be stored is refused.")
     if free_mb < _TOO_LITTLE_MB:
         return fail(says, room)
+    if free_mb < reserve_mb:
+        reserved = _("{reserve} MB are kept for alerts: anything else is refused.", reserve=reserve_mb)
+        return fail(says, room, reserved)
     if free_mb < _SCARCE_MB:
         return warn(says, room)
     if _file_system(place) in _MEMORY:

@@ -80,6 +80,7 @@ class Intake:
         self._clock = clock
         self._registry_changed = registry_changed
         self._one_at_a_time = asyncio.Lock()  # decisions build on each other; composing does not wait for it
+        self._one_import = asyncio.Lock()
         self.registry = current
 
     async def submit(
@@ -89,14 +90,21 @@ class Intake:
         repeated = await self._answered_before(alert, actor, idempotency)
         if repeated is not None:
             return repeated
-        first, _known = await self._decide(alert)  # refuses what may not go out, before any work is done for it
+        try:
+            first, _known = await self._decide(alert)  # refuses what may not go out, before any work is done for it
+        except AlertRejected:
+            # The same request may have been accepted since we looked: then that is the answer.
+            if (repeated := await self._answered_before(alert, actor, idempotency)) is not None:
+                return repeated
+            raise
         composed: Composed | None = None
         targets: tuple[Endpoint, ...] = ()
         expression: Expression | None = None
+        registry = self.registry
         if isinstance(first, (Begin, Revise)):
             wishes = wishes_of(alert, self._settings.policy, self._patterns)
             expression = expression_of(alert)
-            targets = resolve(expression, self.registry, wishes.channels)
+            targets = resolve(expression, registry, wishes.channels)
             standing = lifecycle.standing_of(alert, self._authorities())
             composed = await compose(alert, wishes, standing, settings=self._settings, speak=self._speak)
             composed = replace(composed, notes=(*composed.notes, *notes_of(expression)))
@@ -107,6 +115,8 @@ class Intake:
             decision, known = await self._decide(alert)
             if isinstance(decision, (Begin, Revise)) and composed is None:
                 raise AlertRejected(RejectReason.BUSY, _("What it refers to has just changed: send it again."))
+            if composed is not None and expression is not None and self.registry is not registry:
+                targets = resolve(expression, self.registry, composed.contents)  # an import has come in between
             entry = self._entry(alert, actor, decision, known, composed, targets, expression, idempotency)
             await self._store.write(lambda connection: ledger.enter(connection, entry))
             self._hand_over(entry)
@@ -114,11 +124,14 @@ class Intake:
         return entry.accepted
 
     async def import_registry(self, new: Registry | Sheet, *, actor: str, mode: Mode) -> Change:
-        async with self._one_at_a_time:
+        # Not under the lock that a submit takes: an alert that comes meanwhile goes to the registry as it still is.
+        async with self._one_import:
             now = self._clock.now()
-            change = await registry_rows.apply(self._store, new, actor=actor, now=now, record=audit.record, mode=mode)
-            self.registry = await registry_rows.load(self._store)
-            await self._registry_changed(self.registry, change)
+            registry, change = await registry_rows.apply(
+                self._store, new, actor=actor, now=now, record=audit.record, mode=mode
+            )
+            await self._registry_changed(registry, change)
+            self.registry = registry
         return change
 
     async def _answered_before(self, alert: Alert, actor: str, idempotency: Idempotency | None) -> Accepted | None:

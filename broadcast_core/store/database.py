@@ -5,12 +5,14 @@ each in a savepoint of its own inside one transaction, commits once, and only th
 raises undoes only itself. Callers may be cancelled; a job that was taken runs to its end (aiosqlite cannot be
 interrupted half way, and a cancelled BEGIN would keep the lock).
 
-Rules for jobs: await nothing but the connection. Rules for everybody: no other code opens a write transaction.
+Rules for jobs: await nothing but the connection, and change nothing beside it, because a job may be undone and run
+again. Rules for everybody: no other code opens a write transaction.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from broadcast_core.errors import StorageFailed
+from broadcast_core.reserve import is_full
 from broadcast_core.store.migrate import upgrade
 
 log = structlog.get_logger(__name__)
@@ -32,6 +35,8 @@ Job = Callable[[AsyncConnection], Awaitable[T]]
 
 # Enough for every receipt of a district in one commit; bounds how long a stop's record waits behind others.
 _MOST_JOBS_IN_A_COMMIT: Final = 512
+_SQLITE_FULL: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
+_POSTGRESQL_FULL: Final = "53100"
 
 
 @dataclass(slots=True)
@@ -43,14 +48,18 @@ class _Waiting:
 class Store:
     """The database. `async with Store(url)` migrates it, starts the writer and stops it again.
 
-    A lock that another process holds is waited for `busy_timeout_s`; then the write is refused.
+    A lock that another process holds is waited for `busy_timeout_s`; then the write is refused. When the disk is
+    full, `on_full` may make room; if it says that it has, the jobs are run once more.
     """
 
-    def __init__(self, url: str, *, busy_timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, url: str, *, busy_timeout_s: float = 10.0, on_full: Callable[[], bool] = lambda: False
+    ) -> None:
         self.url: Final[URL] = make_url(url)
         self._engine: AsyncEngine = _engine(self.url, busy_timeout_s)
         self._queue: asyncio.Queue[_Waiting | None] = asyncio.Queue()
         self._writer: asyncio.Task[None] | None = None
+        self._on_full = on_full
         self.commits = 0
 
     @property
@@ -116,7 +125,7 @@ class Store:
                 batch.append(following)
             await self._commit(batch)
 
-    async def _commit(self, batch: Sequence[_Waiting]) -> None:
+    async def _commit(self, batch: Sequence[_Waiting], *, again: bool = True) -> None:
         outcomes: list[tuple[_Waiting, Any, BaseException | None]] = []
         try:
             async with self._engine.begin() as connection:
@@ -124,6 +133,9 @@ class Store:
                     outcomes.append(await _run(connection, waiting, alone=len(batch) == 1))
             self.commits += 1
         except (SQLAlchemyError, OSError) as error:
+            if again and _is_full(error) and self._on_full():
+                await self._commit(batch, again=False)
+                return
             log.exception("storage failed")
             detail = str(getattr(error, "orig", None) or error)
             _answer([(w, None, StorageFailed(detail)) for w in batch])
@@ -171,6 +183,15 @@ def _answer(outcomes: Sequence[tuple[_Waiting, Any, BaseException | None]]) -> N
         else:
             waiting.answer.set_exception(error)
             waiting.answer.exception()  # seen, even if the caller has gone
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether the database had no room. SQLite says so, or that its log cannot grow."""
+    cause = getattr(error, "orig", None) or error
+    code = getattr(cause, "sqlite_errorcode", None)
+    if code is not None:
+        return code in _SQLITE_FULL
+    return getattr(cause, "sqlstate", None) == _POSTGRESQL_FULL or is_full(cause)
 
 
 async def bulk(

@@ -16,20 +16,20 @@ from broadcast_core.store.schema import metadata
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
 
 
-async def upgrade(engine: AsyncEngine) -> None:
-    """Apply every migration that is missing, all in one transaction."""
+async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
+    """Apply every migration that is missing up to `revision`, all in one transaction."""
     async with engine.begin() as connection:
-        await connection.run_sync(_upgrade)
+        await connection.run_sync(_upgrade, revision)
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, wanted: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS))
     config.set_main_option("path_separator", "os")
     scripts = ScriptDirectory.from_config(config)
 
     def steps(revision: str, _context: object) -> object:
-        return scripts._upgrade_revs("head", revision)
+        return scripts._upgrade_revs(wanted, revision)
 
     with EnvironmentContext(config, scripts, fn=steps) as environment:
         environment.configure(connection=connection, target_metadata=metadata, transactional_ddl=False)

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     Float,
-    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -40,11 +39,15 @@ fact = Table(
     Column("value", Text, nullable=False),
 )
 
+# A row of the registry counts from the revision `since` until the one that ends it (`registry.rows`): an import is
+# written in portions and counts at once. No foreign keys, therefore: the registry's own rules are checked whole.
 zone = Table(
     "zone",
     metadata,
     Column("code", String(32), primary_key=True),
-    Column("parent", String(32), ForeignKey("zone.code"), nullable=True),
+    Column("since", Integer, primary_key=True, autoincrement=False),
+    Column("until", Integer, nullable=True),
+    Column("parent", String(32), nullable=True),
     Column("level", String(16), nullable=False),
     Column("name_zh", Text, nullable=False),
     Column("name_en", Text, nullable=False),
@@ -55,8 +58,10 @@ endpoint = Table(
     "endpoint",
     metadata,
     Column("id", String(64), primary_key=True),
+    Column("since", Integer, primary_key=True, autoincrement=False),
+    Column("until", Integer, nullable=True),
     Column("channel", String(16), nullable=False),
-    Column("zone", String(32), ForeignKey("zone.code"), nullable=False),
+    Column("zone", String(32), nullable=False),
     Column("name", Text, nullable=False),
     Column("lat", Float, nullable=True),
     Column("lon", Float, nullable=True),
@@ -213,4 +218,5 @@ audit = Table(
     Column("detail", Text, nullable=False),
     Column("previous", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
+    Index("ix_audit_object", "object"),  # an alert's report asks for the acts on it
 )

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadcast_core.clock import Clock
 from broadcast_core.errors import StorageFailed
 from broadcast_core.model import Channel
+from broadcast_core.reserve import MB
 from broadcast_core.store import Store
 from broadcast_core.store.schema import fact
 from broadcast_core.web.kit import SERVICES, json_response
@@ -37,6 +38,9 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     store_writable: bool
     channels_up: Mapping[Channel, bool]
     receipts_waiting: int  # not yet durable
+    free_mb: int  # on the disk of the data directory
+    reserved: bool  # room is short: what is not an alert is refused
+    ballast: bool  # false: the disk was full, and the last reserve has been given to alerts
 
 
 class StoreProbe:
@@ -86,11 +90,15 @@ async def show_health(request: web.Request, _query: NoQuery) -> web.Response:
     services = request.app[SERVICES]
     writable = await request.app[PROBE].writable()
     channels = {channel: line.down_since is None for channel, line in services.dispatch.lines.items()}
+    room = services.reserve.room()
     health = Health(
         ready=writable and all(channels.values()),
         store_writable=writable,
         channels_up=channels,
         receipts_waiting=services.dispatch.settler.waiting,
+        free_mb=room.free // MB,
+        reserved=room.reserved,
+        ballast=room.ballast,
     )
     return json_response(health, HTTPStatus.OK if health.ready else HTTPStatus.SERVICE_UNAVAILABLE)
 

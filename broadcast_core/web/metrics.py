@@ -132,6 +132,11 @@ class _Now(Collector):
             f"{_NAMESPACE}_receipts_waiting", "Receipts not yet durable", value=services.dispatch.settler.waiting
         )
         yield CounterMetricFamily(f"{_NAMESPACE}_commits", "Commits of the one writer", value=services.store.commits)
+        room = services.reserve.room()
+        yield GaugeMetricFamily(f"{_NAMESPACE}_storage_free_bytes", "Free on the disk of the data", value=room.free)
+        yield GaugeMetricFamily(
+            f"{_NAMESPACE}_storage_ballast", "Whether the last reserve is still held", value=float(room.ballast)
+        )
         down = GaugeMetricFamily(
             f"{_NAMESPACE}_channel_up", "Whether the channel's driver takes orders", labels=["channel"]
         )

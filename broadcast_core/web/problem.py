@@ -38,6 +38,7 @@ _STATUS: Final[Mapping[RejectReason, HTTPStatus]] = {
     RejectReason.FORBIDDEN: HTTPStatus.FORBIDDEN,
     RejectReason.NOT_FOUND: HTTPStatus.NOT_FOUND,
     RejectReason.STORAGE_FAILED: HTTPStatus.SERVICE_UNAVAILABLE,
+    RejectReason.STORAGE_RESERVED: HTTPStatus.INSUFFICIENT_STORAGE,
     RejectReason.BUSY: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _TITLES: Final[Mapping[HTTPStatus, Sentence]] = {
@@ -49,6 +50,7 @@ _TITLES: Final[Mapping[HTTPStatus, Sentence]] = {
     HTTPStatus.FORBIDDEN: _("The token does not allow this"),
     HTTPStatus.NOT_FOUND: _("Not found"),
     HTTPStatus.SERVICE_UNAVAILABLE: _("Not now"),
+    HTTPStatus.INSUFFICIENT_STORAGE: _("No room but for alerts"),
 }
 
 

@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from broadcast_core import audit
-from broadcast_core.aside import aside
+from broadcast_core.aside import aside, settled
 from broadcast_core.errors import Rejected, RejectReason
 from broadcast_core.i18n import _
 from broadcast_core.model import Channel
@@ -35,6 +35,8 @@ class Form(StrEnum):
 
 # A file of the largest size is some hundred megabytes once it is read: one at a time.
 IMPORTING: Final = web.AppKey("importing", asyncio.Lock)
+
+_GROWS: Final = 4  # a row in the database, in its log and for a while beside the one it replaces
 
 _MEDIA: Final[Mapping[Form, str]] = {Form.CSV: "text/csv", Form.GEOJSON: "application/geo+json"}
 _PARSE: Final[Mapping[str, Callable[[bytes], Sheet]]] = {
@@ -93,7 +95,10 @@ async def import_registry(request: web.Request, query: ImportQuery) -> web.Respo
     if one_at_a_time.locked():
         raise Rejected(RejectReason.BUSY, _("Another import is running; try again when it has ended."))
     async with one_at_a_time:
-        sheet = await aside(parse, await read_body(request, MOST_BYTES))
+        body = await read_body(request, MOST_BYTES)
+        services.reserve.admit(_GROWS * len(body))
+        with settled():
+            sheet = await aside(parse, body)
         change = await services.intake.import_registry(sheet, actor=actor_of(request), mode=query.mode)
     return json_response(_change(change))
 
@@ -153,6 +158,7 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
             HTTPStatus.REQUEST_TIMEOUT,
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            HTTPStatus.INSUFFICIENT_STORAGE,
         ),
     ),
 )

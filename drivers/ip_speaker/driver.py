@@ -93,7 +93,9 @@ class IpSpeakerDriver:
         self._topics: Final = topics
         self._zone_topics: Final = ZoneTopics(topics, zones, settings.shard_size)
         self._events: asyncio.Queue[Batch | None] = asyncio.Queue()
-        self._roll_call = RollCall(topics, mac_of, self._events, clock, settings.silent_after_s)
+        self._roll_call = RollCall(
+            topics, mac_of, self._events, clock, expected=zones.speakers, silent_after_s=settings.silent_after_s
+        )
         access = Access(settings, password)
         # Three connections: alerts never queue behind hellos, nor their answers, nor receipts.
         self._commands = Link(access, f"{domain}-commands")

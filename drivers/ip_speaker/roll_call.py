@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,7 +23,7 @@ _SWEEP_S: Final = 2.0
 
 @dataclass(slots=True)
 class _Heard:
-    """The newest sign of life of one speaker."""
+    """The newest sign of life of one speaker; of one that is only expected, since when it is."""
 
     session: int
     n: int
@@ -40,12 +40,15 @@ class RollCall:
         mac_of: Callable[[str], Mac | None],
         events: asyncio.Queue[Batch | None],
         clock: Clock,
+        *,
+        expected: Callable[[], Iterable[str]],
         silent_after_s: float,
     ) -> None:
         self._topics = topics
         self._mac_of = mac_of
         self._events = events
         self._clock = clock
+        self._expected = expected
         self._silent_after_s = silent_after_s
         self._heard: dict[str, _Heard] = {}
         self.refused = 0  # messages that no known endpoint's key had sealed, or that made no sense
@@ -79,8 +82,12 @@ class RollCall:
         while True:
             await asyncio.sleep(_SWEEP_S)
             now = self._clock.monotonic()
+            for endpoint_id in self._expected():  # one that died before we were started never says a word
+                if endpoint_id not in self._heard:
+                    self._heard[endpoint_id] = _Heard(0, -1, now, Presence.UNKNOWN)
             for endpoint_id, heard in self._heard.items():
-                if heard.presence is Presence.ONLINE and now - heard.at > self._silent_after_s:
+                waiting = heard.presence in (Presence.ONLINE, Presence.UNKNOWN)
+                if waiting and now - heard.at > self._silent_after_s:
                     self._presence(endpoint_id, heard, Presence.SILENT, f"silent for {now - heard.at:.0f} s")
 
     def _receipt(self, topic: str, payload: bytes) -> Receipt | None:

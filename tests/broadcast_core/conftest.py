@@ -50,16 +50,20 @@ def postgresql() -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    """An empty, migrated store."""
+async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database."""
     if request.param == "sqlite":
-        url = f"sqlite+aiosqlite:///{tmp_path / 'tocsin.db'}"
-    else:
-        cluster = request.getfixturevalue("postgresql")
-        name = f"t{abs(hash(str(tmp_path)))}"
-        await _create_database(cluster, name)
-        url = f"{cluster}/{name}"
-    async with Store(url) as opened:
+        return f"sqlite+aiosqlite:///{tmp_path / 'tocsin.db'}"
+    cluster: str = request.getfixturevalue("postgresql")
+    name = f"t{abs(hash(str(tmp_path)))}"
+    await _create_database(cluster, name)
+    return f"{cluster}/{name}"
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    """An empty, migrated store."""
+    async with Store(database_url) as opened:
         yield opened
 
 

@@ -11,7 +11,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 import broadcast_core
-from broadcast_core.i18n import Sentence, _, language_of
+from broadcast_core.i18n import Sentence, _, language_of, translate
 
 ROOT = Path(broadcast_core.__file__).parent.parent
 PACKAGES = ("broadcast_core", "drivers", "scheduler", "simulators")
@@ -50,6 +50,10 @@ def test_the_chinese_names_the_same_values() -> None:
 def test_the_catalogue_holds_nothing_that_the_code_no_longer_says() -> None:
     said = {msgid for msgid, _where in sentences_in_code()}
     assert sorted(set(chinese()) - said) == []
+
+
+def test_the_catalogue_is_read_as_its_own_tools_read_it() -> None:
+    assert {msgid: translate(msgid, "zh") for msgid in chinese()} == chinese()
 
 
 def test_a_sentence_inside_a_sentence_is_said_in_the_same_language() -> None:

@@ -114,16 +114,25 @@ class Stage:
     def token_file(self) -> Path:
         return self.settings.secrets_dir / "api-token"
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the API wants to see."""
+        return {"Authorization": f"Bearer {self.token_file.read_text().strip()}"}
+
+    def words_of_the_core(self) -> str:
+        """The end of the core's log."""
+        return _tail(self.root / "core.log")
+
     @asynccontextmanager
     async def core(self) -> AsyncIterator[None]:
         """The core as a process, up."""
-        command = ("broadcast_core", "serve", "--config", str(self.config))
+        command = ("broadcast_core", "serve", "--config", str(self.config), "--until-stdin-closes")
         async with _process("core", command, self.root / "core.log"):
             yield
 
     async def import_registry(self) -> None:
         """Give the core its zones and endpoints, through the API as anybody would."""
-        headers = {"Authorization": f"Bearer {self.token_file.read_text().strip()}", "Content-Type": "text/csv"}
+        headers = {**self.headers, "Content-Type": "text/csv"}
         body = csv_file.encode(self.registry, with_phones=True)
         async with (
             aiohttp.ClientSession(headers=headers) as session,
@@ -151,7 +160,10 @@ class Stage:
 
 @asynccontextmanager
 async def _process(name: str, command: Sequence[str], log: Path) -> AsyncIterator[None]:
-    """One of our modules as a process, from its first line on standard output until the context is left."""
+    """One of our modules as a process, from its first line on standard output until the context is left.
+
+    It ends by itself when its standard input closes, which happens however we end, SIGKILL included.
+    """
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(

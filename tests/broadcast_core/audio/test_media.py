@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,27 @@ def test_an_order_names_where_to_fetch_it_and_what_it_must_be(media: MediaStore)
 
 def test_putting_the_same_bytes_again_writes_nothing(media: MediaStore) -> None:
     first = media.put(b"sound", "audio/mpeg")
-    written = first.path.stat()
+    written = first.path.stat().st_ino
     assert media.put(b"sound", "audio/mpeg") == first
-    assert first.path.stat() == written
+    assert first.path.stat().st_ino == written
+
+
+def test_only_what_was_not_used_since_is_discarded(media: MediaStore) -> None:
+    file = media.put(b"sound", "audio/mpeg")
+    then = datetime.fromtimestamp(file.path.stat().st_mtime - 60, UTC)
+    assert not media.discard(file.sha256, then)
+    assert not media.discard("0" * 64, then)
+
+    def grow_old() -> None:
+        os.utime(file.path, (0, 0))
+
+    for again in (lambda: media.put(b"sound", "audio/mpeg"), lambda: media.use(file.sha256)):
+        grow_old()
+        assert again() == file
+        assert not media.discard(file.sha256, then), "it is about to be announced"
+    grow_old()
+    assert media.discard(file.sha256, then)
+    assert media.use(file.sha256) is None
 
 
 @pytest.mark.parametrize("left", [b"", b"soun", b"other bytes"])

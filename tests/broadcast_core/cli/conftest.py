@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -58,6 +59,18 @@ class Installation:
                 return bool(answer.status == 200)
         except OSError:  # 503 while the broker's links are not up
             return False
+
+    def await_connections(self, wanted: int) -> None:
+        """Until so many connections to the API are open, this one among them."""
+        url = f"http://127.0.0.1:{Settings.load(self.config).api.port}/metrics"
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                found = re.search(r"^tocsin_api_connections (\S+)", answer.read().decode(), re.MULTILINE)
+            if found is not None and float(found[1]) >= wanted:
+                return
+            assert time.monotonic() < deadline, f"{found} connections"
+            time.sleep(0.05)
 
     def end(self) -> None:
         if self.process is not None:

@@ -121,6 +121,7 @@ def test_watching_goes_on_across_a_restart_of_the_core(core: Any, send: Send) ->
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as watch:
+        core.await_connections(2)  # its stream, and the question
         core.end()
         core.start()
         out, errors = watch.communicate(timeout=60)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from broadcast_core.config import Listener
+from broadcast_core.config import Listener, Space
 from broadcast_core.doctor import Grade, machine, ports, storage
 from broadcast_core.doctor.listeners import owner_of
 from broadcast_core.doctor.scene import Core
@@ -92,6 +92,19 @@ async def test_an_address_that_another_program_has_is_named_with_the_program(sce
     if owner is not None:  # where /proc tells
         assert owner.pid == os.getpid()
         assert str(os.getpid()) in str(found.details[0])
+
+
+async def test_a_core_on_its_last_reserve_is_a_fault_even_if_it_is_ready(scene: Any) -> None:
+    health = {"ready": True, "store_writable": True, "channels_up": {}, "ballast": False}
+    running = Core(health=health, ahead=timedelta())
+    assert (await ports.core(replace(scene(), core=running))).grade is Grade.FAIL
+    running = Core(health={**health, "ballast": True}, ahead=timedelta())
+    assert (await ports.core(replace(scene(), core=running))).grade is Grade.OK
+
+
+async def test_less_room_than_the_reserve_is_a_fault(scene: Any) -> None:
+    found = await storage.space(scene(space=Space(reserve_mb=10**9)))
+    assert found.grade is Grade.FAIL
 
 
 async def test_free_addresses_are_ok(scene: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from broadcast_core.config import Policy, Settings
 from broadcast_core.dispatch import Dispatch
 from broadcast_core.errors import DriverUnavailable
 from broadcast_core.intake import Intake
+from broadcast_core.intake.compose import Speak
 from broadcast_core.journal import Journal
 from broadcast_core.live import Live
 from broadcast_core.model import (
@@ -50,7 +51,7 @@ from broadcast_core.model import (
 )
 from broadcast_core.patterns import patterns
 from broadcast_core.recovery import recover
-from broadcast_core.registry import Registry
+from broadcast_core.registry import Change, Registry
 from broadcast_core.registry.rows import apply
 from broadcast_core.render import Words
 from broadcast_core.stop import ExpressLane
@@ -115,6 +116,8 @@ class Site:
         self.speakers = FieldInMemory(Channel.SPEAKER)
         self.horns = FieldInMemory(Channel.HORN)
         self.phones = FieldInMemory(Channel.SMS)
+        self.speak: Speak = tone_only
+        self.registry_changed: Callable[[Registry, Change], Awaitable[None]] = unchanged
         self.journal = Journal(folder / "stops.journal")
         self._stack = AsyncExitStack()
         self._numbers = iter(range(1, 1000))
@@ -142,9 +145,9 @@ class Site:
             dispatch=self.dispatch,
             current=registry,
             patterns=patterns(),
-            speak=tone_only,
+            speak=self.speak,
             clock=self.clock,
-            registry_changed=unchanged,
+            registry_changed=self.registry_changed,
         )
         self.dispatch.wake(Channel)
 

@@ -206,6 +206,12 @@ async def test_a_stop_from_the_journal_is_recorded_before_anything_is_claimed(si
     assert site.speakers.orders(Start) == []
     assert site.phones.orders(Start) == []
     assert site.journal.pending() == []
+    await site.crash()
+    site.journal.append(order)  # or between the database and the clearing of the journal
+    await site.start()
+    async with site.store.read() as c:
+        rows = (await c.execute(select(audit).where(audit.c.action == "alert.stop"))).all()
+    assert len(rows) == 1
 
 
 async def test_an_update_goes_out_as_the_next_revision_and_ends_what_it_leaves_out(site: Site) -> None:

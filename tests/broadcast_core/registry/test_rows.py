@@ -17,12 +17,13 @@ from broadcast_core.registry.dataset import default_registry
 from broadcast_core.registry.rows import apply, load
 from broadcast_core.store import Store
 from broadcast_core.store.schema import audit as audit_table
+from broadcast_core.store.schema import endpoint as endpoint_table
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 
 
 async def put(store: Store, new: Registry | Sheet, mode: Mode = Mode.MERGE) -> Change:
-    return await apply(store, new, actor="li", now=NOW, record=audit.record, mode=mode)
+    return (await apply(store, new, actor="li", now=NOW, record=audit.record, mode=mode))[1]
 
 
 async def recorded(store: Store) -> list[dict[str, object]]:
@@ -95,6 +96,28 @@ async def test_an_import_whose_audit_row_fails_is_not_there_either(store: Store,
     with pytest.raises(RuntimeError, match="no audit"):
         await apply(store, small, actor="li", now=NOW, record=broken)
     assert await load(store) == Registry()
+
+
+async def test_what_a_failed_import_left_behind_never_counts(store: Store, small: Registry) -> None:
+    async def broken(*_args: object, **_kwargs: object) -> None:
+        raise RuntimeError("no audit, no act")
+
+    await put(store, small)
+    other = [replace(e, name="another") for e in small.endpoints.values() if e.id not in ("SPK-1", "SMS-1")]
+    failing = Registry(small.zones.values(), [*other, replace(small.endpoint("SPK-1"), id="SPK-77")])
+    with pytest.raises(RuntimeError):
+        await apply(store, failing, actor="li", now=NOW, record=broken, mode=Mode.REPLACE)
+    assert await load(store) == small
+    renamed = replace(small.endpoint("SPK-1"), name="新名")
+    endpoints = [renamed if e.id == "SPK-1" else e for e in small.endpoints.values()]
+    await put(store, Registry(small.zones.values(), endpoints))
+    stored = await load(store)
+    assert stored.endpoint("SPK-1") == renamed
+    assert set(stored.endpoints) == set(small.endpoints)
+    async with store.read() as connection:
+        rows = (await connection.execute(select(endpoint_table.c.since, endpoint_table.c.until))).all()
+    assert len(rows) == len(small.endpoints), "an old version or a failed one is still there"
+    assert {until for _since, until in rows} == {None}
 
 
 async def test_imports_at_the_same_time_lose_nothing(store: Store, small: Registry) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from broadcast_core import audit
 from broadcast_core.clock import SystemClock
-from broadcast_core.config import Listener, Policy, Settings
+from broadcast_core.config import Listener, Policy, Settings, Space
 from broadcast_core.dispatch import Dispatch
 from broadcast_core.driver import Driver
 from broadcast_core.errors import DriverUnavailable
@@ -45,6 +45,7 @@ from broadcast_core.model import (
 from broadcast_core.patterns import patterns
 from broadcast_core.registry import Change, Registry
 from broadcast_core.registry import rows as registry_rows
+from broadcast_core.reserve import Reserve
 from broadcast_core.services import Services
 from broadcast_core.stop import ExpressLane
 from broadcast_core.store import Store
@@ -172,6 +173,13 @@ class Loopback:
         )
 
 
+@dataclass
+class Disk:
+    """What the core believes of its disk."""
+
+    free: int = 10_000_000_000
+
+
 @dataclass(kw_only=True)
 class Core:
     """A running core and how to talk to it."""
@@ -185,6 +193,7 @@ class Core:
     database: Path
     express: ExpressLane
     listener: AsyncExitStack  # close it to take the server down
+    disk: Disk
     texts: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
@@ -283,6 +292,8 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
     async def registry_changed(registry: Registry, _change: Change) -> None:
         current[0] = registry
 
+    disk = Disk()
+    reserve = Reserve(directory, Space(ballast_mb=0), free=lambda _folder: disk.free)
     intake = Intake(
         settings=settings,
         store=store,
@@ -302,6 +313,7 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
         intake=intake,
         express=express,
         clock=clock,
+        reserve=reserve,
         registry=lambda: current[0],
     )
     app = make_app(services, tokens, limits)
@@ -318,6 +330,7 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
         database=directory / "tocsin.db",
         express=express,
         listener=listener,
+        disk=disk,
     )
     for name, scopes in (
         ("all", tuple(TokenScope)),

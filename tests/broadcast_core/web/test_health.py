@@ -32,6 +32,9 @@ async def test_a_healthy_core_is_ready(core: Any) -> None:
         "store_writable": True,
         "channels_up": {"speaker": True, "horn": True, "sms": True},
         "receipts_waiting": 0,
+        "free_mb": 10_000,
+        "reserved": False,
+        "ballast": True,
     }
 
 

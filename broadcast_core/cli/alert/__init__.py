@@ -1,0 +1,1 @@
+"""`tocsin alert`: send, list, show, watch, stop, report."""

@@ -1,0 +1,118 @@
+"""`tocsin alert send`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from broadcast_core.cli.client import Api, JsonOption, core, json_of, print_json, read_file, say, say_error
+from broadcast_core.cli.composing import Words, compose, duration, is_json, wishes, with_wishes
+from broadcast_core.cli.exits import BAD_INPUT
+from broadcast_core.clock import SystemClock
+from broadcast_core.errors import AlertRejected
+from broadcast_core.i18n import Sentence, _, terminal_language
+from broadcast_core.model import Severity
+
+
+def _lifetime(text: str | timedelta) -> timedelta:
+    try:
+        return duration(text)
+    except ValueError:
+        raise typer.BadParameter(
+            _("{value} is no duration such as 90s, 10m or 2h.", value=text).say(terminal_language())
+        ) from None
+
+
+def send(
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE", help=_("A CAP file, XML or JSON; - for standard input.").msgid, show_default=False
+        ),
+    ] = None,
+    area: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--area",
+            metavar="AREA",
+            help=_("zone:CODE, polygon:…, circle:…, endpoint:ID, exclude:…, or district.").msgid,
+        ),
+    ] = None,
+    channel: Annotated[
+        list[str] | None, typer.Option(metavar="CHANNEL", help=_("speaker, sms, horn; else as the file says.").msgid)
+    ] = None,
+    pattern: Annotated[str | None, typer.Option(help=_("The horns' siren pattern.").msgid)] = None,
+    volume: Annotated[int | None, typer.Option(min=1, max=100, help=_("Of the speakers.").msgid)] = None,
+    event: Annotated[str | None, typer.Option(help=_("Without a file: what happens.").msgid)] = None,
+    headline: Annotated[str | None, typer.Option(help=_("Without a file: the headline.").msgid)] = None,
+    instruction: Annotated[str | None, typer.Option(help=_("Without a file: what to do.").msgid)] = None,
+    severity: Annotated[Severity, typer.Option(help=_("Without a file.").msgid)] = Severity.SEVERE,
+    language: Annotated[str, typer.Option(help=_("Without a file: of headline and instruction.").msgid)] = "zh-CN",
+    lifetime: Annotated[
+        timedelta,
+        typer.Option(
+            parser=_lifetime,
+            metavar="90s|10m|2h",
+            help=_("Without a file: how long it is valid; one hour if not said.").msgid,
+            show_default=False,
+        ),
+    ] = timedelta(hours=1),
+    idempotency_key: Annotated[
+        str | None, typer.Option(help=_("With a file: the same again is the same alert.").msgid)
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch/--no-watch", show_default=False, help=_("Stay until it is over.").msgid)
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send a CAP file, or an alert made from options; --area re-aims it at this district."""
+    wished = wishes(channel or (), pattern, volume)
+    if file is not None and event is None and headline is None:
+        body = _with_wishes(_read(file), wished)
+    elif file is None and event is not None and headline is not None and idempotency_key is None:
+        words = Words(event=event, headline=headline, instruction=instruction, severity=severity, language=language,
+                      lifetime=lifetime)  # fmt: skip
+        body = compose(words, wished, SystemClock().now())
+    else:
+        _bad_input(_("Name a CAP file (only that can be repeated with a key), or say --event and --headline."))
+    with core() as api:
+        accepted = _submit(api, body, area or (), idempotency_key)
+    if not as_json:
+        say(_("Alert {alert} is accepted.", alert=accepted["alert_id"]))
+        for note in accepted["notes"]:
+            say_error(note)
+    if watch and accepted["targets"]:
+        from broadcast_core.cli.alert.watch import stay
+
+        stay(accepted["alert_id"], as_json=as_json)
+    elif as_json:
+        print_json(accepted)
+
+
+def _submit(api: Api, body: bytes, areas: Sequence[str], key: str | None) -> dict[str, Any]:
+    kind = "application/json" if is_json(body) else "application/cap+xml"
+    headers = {"Content-Type": kind} | ({"Idempotency-Key": key} if key else {})
+    parameters = [("area", area) for area in areas]
+    return dict(json_of(api.read("POST", "/alerts", params=parameters, data=body, headers=headers)))
+
+
+def _read(file: str) -> bytes:
+    return sys.stdin.buffer.read() if file == "-" else read_file(Path(file))
+
+
+def _with_wishes(body: bytes, wished: Mapping[str, str]) -> bytes:
+    try:
+        return with_wishes(body, wished)
+    except AlertRejected as refusal:
+        say_error(f"{refusal.sentence.say(terminal_language())}\n  → {refusal.field}")
+        raise typer.Exit(BAD_INPUT) from refusal
+
+
+def _bad_input(sentence: Sentence) -> NoReturn:
+    say_error(sentence)
+    raise typer.Exit(BAD_INPUT)

@@ -1,0 +1,1 @@
+"""`tocsin registry`: import, export, show, provision."""
