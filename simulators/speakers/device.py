@@ -41,6 +41,7 @@ from simulators.speakers.signed_time import DeviceClock
 
 FIRMWARE: Final = "tocsin-simulator/1"
 BUILT_IN_TONE: Final = Sound("", 2000)
+_MOST_POSITIONS: Final = 200
 _CLOCK_AHEAD_MS: Final = 2_000
 _CLOCK_ASK_EVERY_MS: Final = 60_000
 _CLOCK_ASK_SPREAD_MS: Final = 10_000
@@ -212,9 +213,10 @@ class Device:
         if isinstance(item.content, Programme):
             earlier = self._day.keep(admitted.token, start, now)
         effects = self._speaker.add(item, now, earlier)
-        held = {track.identifier for track in self.player.tracks}
-        self._position = {alert: order for alert, order in self._position.items() if alert in held}
         self._position[start.alert] = start.order
+        if len(self._position) > _MOST_POSITIONS:
+            held = {track.identifier for track in self.player.tracks}
+            self._position = {alert: order for alert, order in self._position.items() if alert in held}
         return effects
 
     def _fetch_for(self, start: StartCommand, now: int) -> list[Effect]:
