@@ -136,8 +136,8 @@ class IpSpeakerDriver:
             await self._publish(self._commands, [await self._sign(group) for group in _groups(others)])
             # Our own word, not an endpoint's: put together only when the first rush of receipts is over.
             asyncio.get_running_loop().call_later(_SENT_DELAY_S, self._report_sent, others, self._clock.now())
-        for delivery in orders:
-            await self._publish(self._desk, [await self._sign_orders(delivery)])
+        if orders:
+            await self._publish(self._desk, [await self._sign_orders(delivery) for delivery in orders])
 
     async def listen(self) -> AsyncIterator[Batch]:
         while (batch := await self._events.get()) is not None:

@@ -66,6 +66,7 @@ class FieldInMemory:
         self.answers = tuple(answers)
         self.sent: list[Delivery] = []
         self.down = False
+        self.hangs: asyncio.Event | None = None  # set it to let a hanging channel go on
         self._events: asyncio.Queue[Batch | None] = asyncio.Queue()
 
     @property
@@ -81,6 +82,8 @@ class FieldInMemory:
     async def send(self, deliveries: Sequence[Delivery]) -> None:
         if self.down:
             raise DriverUnavailable(self._channel, "down")
+        if self.hangs is not None:
+            await self.hangs.wait()
         self.sent += deliveries
         for delivery in deliveries:
             for progress in self.answers:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from broadcast_core.errors import AlertRejected, NotFound, RejectReason
-from broadcast_core.model import DeliveryKind, MsgType, NamedValue, Progress, Reason, Start, Stop
+from broadcast_core.model import Channel, DeliveryKind, MsgType, NamedValue, Progress, Reason, Start, Stop
 from broadcast_core.services import Idempotency
 from broadcast_core.store.schema import alert as alert_table
 from broadcast_core.store.schema import audit, delivery, receipt
@@ -161,6 +161,21 @@ async def test_a_stop_reaches_who_may_sound_and_is_recorded_with_both_times(site
         assert (await c.execute(select(alert_table.c.ended_cause))).scalar() == "stop"
     assert row["acted_at"] <= row["recorded_at"]
     assert site.journal.pending() == []
+
+
+async def test_a_stop_is_answered_although_a_channel_hangs(site: Site) -> None:
+    site.speakers.answers = (Progress.SENT, Progress.RECEIVED, Progress.STARTED)
+    site.phones.answers = (Progress.SENT, Progress.RECEIVED)
+    accepted = await site.intake.submit(site.alert("N"), actor="duty")
+    await until(lambda: len(site.speakers.sent) == 3 and len(site.phones.sent) == 1)
+    await until(lambda: site.dispatch.settler.durable[Progress.STARTED] == 3)
+    site.speakers.hangs = asyncio.Event()
+    async with asyncio.timeout(4):  # an answer that waited for the hanging channel would never come
+        stopped = await site.express.stop(accepted.alert_id, actor="duty")
+    assert stopped.taken[Channel.SPEAKER] is False
+    assert stopped.taken[Channel.SMS] is True
+    site.speakers.hangs.set()
+    await until(lambda: len(site.speakers.orders(Stop)) == 3)
 
 
 async def test_what_was_not_sent_yet_is_never_sent_after_a_stop(site: Site) -> None:
