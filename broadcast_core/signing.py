@@ -173,6 +173,8 @@ def b64url(data: bytes) -> bytes:
 
 def from_b64url(data: bytes) -> bytes:
     """The inverse of `b64url`; raises SignatureRefused on anything else."""
+    if b"=" in data:
+        raise SignatureRefused("base64")
     try:
         return base64.b64decode(data + b"=" * (-len(data) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):

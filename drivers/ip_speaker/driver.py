@@ -195,7 +195,7 @@ class IpSpeakerDriver:
         assert isinstance(orders, Orders)
         endpoint_id = delivery.endpoint.id
         # Position and content are taken in the same instant: every start signed before it is in `live` or has
-        # ended, every later one has a higher position. The speaker relies on that (rule 6 of the protocol).
+        # ended, every later one has a higher position. The speaker relies on that (rules 4 and 9 of the protocol).
         stamp, starts = self._stamp(), orders.live()
         due = {s.alert_id: s.revision for s in starts if s.standing.sound_class is SoundClass.PUBLICITY}
         live = [

@@ -12,8 +12,7 @@ from random import Random
 from typing import Final
 
 from broadcast_core.model import Reason
-from broadcast_core.player import Checkpoint, Player, Programme, Sound
-from broadcast_core.signing import b64url
+from broadcast_core.player import Player, Programme, Sound
 from drivers.ip_speaker.wire import Topics, Up
 from drivers.ip_speaker.wire.command import (
     Audio,
@@ -92,7 +91,7 @@ class Device:
     @property
     def settled(self) -> bool:
         """Its hello was answered, and nothing that it asked or subscribed since is open."""
-        return self._greeting.greeted and self._greeting.nonce is None and not self._subscribing
+        return self._greeting.greeted and not self._greeting.open and not self._subscribing
 
     def connecting(self) -> GoneReport:
         """A new session begins; the last will for it."""
@@ -209,9 +208,8 @@ class Device:
         assert admitted.standing is not None
         assert admitted.issued_at is not None
         item = item_of(start, admitted.standing, admitted.issued_at)
-        earlier: Checkpoint | None = None
-        if isinstance(item.content, Programme):
-            earlier = self._day.keep(admitted.token, start, now)
+        programme = isinstance(item.content, Programme)
+        earlier = self._day.keep(admitted.token, start, now) if programme else None
         effects = self._speaker.add(item, now, earlier)
         self._position[start.alert] = start.order
         if len(self._position) > _MOST_POSITIONS:
@@ -287,10 +285,10 @@ class Device:
             if not self._greeting.greeted or orders.order <= self.memory.floor or orders.exp < self.clock.now(now):
                 self.refused["old"] += 1
                 return []
-        elif self._greeting.nonce is None or orders.nonce != b64url(self._greeting.nonce).decode():
+        elif (sent_at := self._greeting.sent_at(orders.nonce)) is None:
             self.refused["nonce"] += 1
             return []
-        elif not self.clock.set_by_exchange(orders.iat, self._greeting.sent_at, now):
+        elif not self.clock.set_by_exchange(orders.iat, sent_at, now):
             return [self._hello(self._greeting.fresh(now), now)]
         else:
             self._greeting.answered(orders.order, now)
@@ -336,8 +334,7 @@ class Device:
         newer = {alert for alert, order in self._position.items() if order > orders.order}
         for admitted, start in self._nested(self._day.due(orders.due, newer)):
             if not self.player.holds(start.alert, start.rev) and start.exp >= self.clock.now(now):
-                effects += self._take(admitted, start, now)
-                effects += self._fetch_for(start, now)
+                effects += self._take(admitted, start, now) + self._fetch_for(start, now)
         return effects
 
     def _nested(self, tokens: Iterable[bytes]) -> list[tuple[Admitted, StartCommand]]:
@@ -376,14 +373,14 @@ class Device:
                 effects += self._downloads.want(audio)
         return effects
 
-    def _hello(self, nonce: bytes, now: int) -> Say:
+    def _hello(self, nonce: str, now: int) -> Say:
         utc = self.clock.now(now)
         if self.clock.trusted:
             self.memory.forget(utc)
             self._day.forget(utc)
         report = HelloReport(
             session=self.memory.session,
-            nonce=b64url(nonce).decode(),
+            nonce=nonce,
             at=utc,
             firmware=FIRMWARE,
             zones={code: zone.version for code, zone in self.memory.zones.items()},

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import io
 import wave
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -71,6 +71,9 @@ class OneZone:
 
     def speakers_in(self, zone: str) -> int:
         return len(IDS)
+
+    def speakers(self) -> Sequence[str]:
+        return IDS
 
 
 @dataclass
