@@ -71,7 +71,7 @@ async def run(courses: Sequence[Course]) -> AsyncIterator[dict[str, Any]]:
 
 async def _course(course: Course) -> AsyncIterator[dict[str, Any]]:
     async with AsyncExitStack() as stack:
-        # Two brokers of the same kind: one alone would need descriptors for both fleets, and 20,000 is a common limit.
+        # Two brokers: one alone would need descriptors for both fleets, and 20,000 is a common limit.
         raw_port, _raw_broker = await stack.enter_async_context(mosquitto())
         port, broker = await stack.enter_async_context(mosquitto())
         echo = process("broadcast_core.bench.echo", str(raw_port), str(course.speakers))
