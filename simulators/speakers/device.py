@@ -166,15 +166,13 @@ class Device:
 
     def next_wake(self, now: int) -> int | None:
         """When `woken` has to be called, if nothing else happens before."""
-        wake = self._heartbeat.at
-        for other in (
+        wakes = (
+            self._heartbeat.at,
             self._greeting.next_wake(),
             self._day.next_wake(),
             self._speaker.next_wake(now),
-        ):
-            if other is not None and (wake is None or other < wake):
-                wake = other
-        return wake
+        )
+        return min((wake for wake in wakes if wake is not None), default=None)
 
     def _start(self, admitted: Admitted, start: StartCommand, now: int) -> list[Effect]:
         meant = self._aim(start.target)
@@ -333,7 +331,8 @@ class Device:
         effects: list[Effect] = []
         newer = {alert for alert, order in self._position.items() if order > orders.order}
         for admitted, start in self._nested(self._day.due(orders.due, newer)):
-            if not self.player.holds(start.alert, start.rev) and start.exp >= self.clock.now(now):
+            over = start.exp < self.clock.now(now) or self._ledger.overtaken(start) is not None
+            if not over and not self.player.holds(start.alert, start.rev):
                 effects += self._take(admitted, start, now) + self._fetch_for(start, now)
         return effects
 

@@ -216,6 +216,14 @@ class TestProgramme:
         assert read.sounds(effects) == [(bench.now, "replaced"), (bench.now, "P/2 audio@10000")]
         assert bench.memory.day["P"].rev == 2
 
+    def test_a_stop_that_came_before_the_flash_was_opened_again_holds(self, bench: Any, read: Any) -> None:
+        bench.hear(signed(bench, programme(bench)))
+        supply(bench)
+        bench.boot()
+        bench.stop(alert="P")
+        reconnect(bench, due={"P": 1})
+        assert read.sounds(bench.run(15 * MINUTE)) == []
+
     def test_a_forged_start_in_the_flash_is_not_believed(self, bench: Any, read: Any) -> None:
         bench.hear(signed(bench, programme(bench)))
         supply(bench)
