@@ -188,7 +188,7 @@ def _header(fields: Mapping[str, str]) -> bytes:
 def _parse_header(encoded: bytes) -> Mapping[str, Any]:
     try:
         header = msgspec.json.decode(from_b64url(encoded))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError, RecursionError):  # ValueError: bytes that are not UTF-8
         raise SignatureRefused("header") from None
     if not isinstance(header, dict):
         raise SignatureRefused("header")

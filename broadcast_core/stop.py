@@ -49,6 +49,7 @@ class ExpressLane:
     async def stop(self, alert_id: str, *, actor: str, reason: str = "") -> Stopped:
         """End an alert everywhere, now. Raises NotFound, or AlertRejected(NOT_LIVE) if it has ended already."""
         revisions = self._live.revisions(alert_id)
+        self._live.note_stop(alert_id)
         if not revisions:
             raise NotFound("live alert", alert_id)
         if all(live.ended for live in revisions):

@@ -99,14 +99,16 @@ class IpSpeakerDriver:
         access = Access(settings, password)
         # Three connections: alerts never queue behind hellos, nor their answers, nor receipts.
         self._commands = Link(access, f"{domain}-commands")
-        self._desk = Link(
+        self._desk = Link(access, f"{domain}-desk")
+        # Read by our own reader too: aiomqtt queues without a bound what comes faster than it is taken.
+        self._roll = Collector(
             access,
-            f"{domain}-desk",
+            f"{domain}-roll",
             (topics.all_up(Up.HELLO), topics.all_up(Up.ALIVE)),
-            self._roll_call.take_status,
+            self._roll_call.take_statuses,
         )
         self._receipts = Collector(
-            access, f"{domain}-receipts", topics.all_up(Up.RECEIPT), self._roll_call.take_receipts
+            access, f"{domain}-receipts", (topics.all_up(Up.RECEIPT),), self._roll_call.take_receipts
         )
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -114,6 +116,7 @@ class IpSpeakerDriver:
         for name, work in (
             ("commands", self._commands.run),
             ("desk", self._desk.run),
+            ("roll", self._roll.run),
             ("receipts", self._receipts.run),
             ("beacon", self._beacon_forever),
             ("roll-call", self._roll_call.run),
@@ -127,7 +130,9 @@ class IpSpeakerDriver:
 
     async def ready(self) -> None:
         """All connections are up."""
-        await asyncio.gather(self._commands.wait_up(), self._desk.wait_up(), self._receipts.wait_up())
+        await asyncio.gather(
+            self._commands.wait_up(), self._desk.wait_up(), self._roll.wait_up(), self._receipts.wait_up()
+        )
 
     async def send(self, deliveries: Sequence[Delivery]) -> None:
         orders = [d for d in deliveries if isinstance(d.order, Orders)]

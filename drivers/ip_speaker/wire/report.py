@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from broadcast_core.clock import from_ms, to_ms
 from broadcast_core.model import DeliveryKey, DeliveryKind, ItemPlay, Progress, Reason, Receipt
-from drivers.ip_speaker.wire.command import VERSION, MalformedMessage
+from drivers.ip_speaker.wire.command import MOST_CLIPS, VERSION, MalformedMessage
 
 # The rungs a speaker may claim, by their word on the wire.
 CLAIMS: Final = {
@@ -24,6 +24,15 @@ _WORDS: Final = {v: k for k, v in CLAIMS.items()}
 _REASONS: Final = {r.value: r for r in Reason}
 _MS: Final = timedelta(milliseconds=1)
 _KINDS: Final = {k.value: k for k in DeliveryKind}
+
+# What a device may claim of an order, far beyond what any order says. A number or a text past these fits neither our
+# types nor the database, and would be refused there together with everybody else's evidence.
+_LONGEST_ALERT: Final = 32
+_LAST_REVISION: Final = 2**31 - 1
+_LONGEST_PLAY_MS: Final = 31 * 24 * 3600 * 1000
+_LONGEST_REASON: Final = 64
+_LONGEST_ITEM: Final = 64
+_LONGEST_DETAIL: Final = 500
 
 
 PlayEntry = tuple[str, int, int, str | None]
@@ -87,10 +96,10 @@ def encode(report: Report) -> bytes:
 
 
 def decode(payload: bytes) -> Report:
-    """The report in authenticated bytes. Raises MalformedMessage."""
+    """The report in authenticated bytes. Raises MalformedMessage, whatever the bytes are."""
     try:
         report = _decoder.decode(payload)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:  # ValueError: bytes that are not UTF-8
         raise MalformedMessage(str(error)) from None
     if report.v != VERSION:
         raise MalformedMessage(f"version {report.v}")
@@ -98,16 +107,19 @@ def decode(payload: bytes) -> Report:
 
 
 def receipt_of(report: ReceiptReport, endpoint_id: str) -> Receipt:
-    """Our type of a receipt. An unknown word is refused; an unknown reason is kept as a hardware fault's detail."""
+    """Our type of a receipt. An unknown word is refused, as are an alert, a revision, an instant and a length that no
+    order of ours can have; an unknown reason is kept as a hardware fault's detail. Raises MalformedMessage.
+    """
+    _refuse_impossible(report)
     progress = CLAIMS.get(report.progress)
     kind = _KINDS.get(report.kind)
     if progress is None or kind is None:
         raise MalformedMessage(f"a speaker cannot claim {report.kind}/{report.progress}")
-    reason, detail = None, report.detail[:500]
+    reason, detail = None, _printable(report.detail[:_LONGEST_DETAIL])
     if report.reason is not None:
         reason = _REASONS.get(report.reason)
         if reason is None:
-            reason, detail = Reason.HARDWARE, f"{report.reason[:64]}: {detail}"
+            reason, detail = Reason.HARDWARE, f"{_printable(report.reason[:_LONGEST_REASON])}: {detail}"
     if progress is Progress.FAILED and reason is None:
         reason = Reason.HARDWARE
     return Receipt(
@@ -116,7 +128,7 @@ def receipt_of(report: ReceiptReport, endpoint_id: str) -> Receipt:
         at=_instant(report.at),
         reason=reason,
         detail=detail,
-        played=None if report.played_ms is None else _span(report.played_ms),
+        played=None if report.played_ms is None else timedelta(milliseconds=report.played_ms),
         plays=tuple(_play(entry) for entry in report.plays),
     )
 
@@ -138,17 +150,29 @@ def report_of(receipt: Receipt) -> ReceiptReport:
 
 def _play(entry: PlayEntry) -> ItemPlay:
     item_id, times, ms, why = entry
-    if times < 0 or ms < 0:
-        raise MalformedMessage(f"{item_id} cannot have been played {times} times, {ms} ms")
+    if not 0 < len(item_id) <= _LONGEST_ITEM or not item_id.isascii() or not item_id.isprintable():
+        raise MalformedMessage("no item has such an id")
+    if not 0 <= times <= _LAST_REVISION or not 0 <= ms <= _LONGEST_PLAY_MS:
+        raise MalformedMessage("an item cannot have been played so often or so long")
     reason = None if why is None else _REASONS.get(why, Reason.HARDWARE)
-    return ItemPlay(item_id=item_id, times=times, played=_span(ms), reason=reason)
+    return ItemPlay(item_id=item_id, times=times, played=timedelta(milliseconds=ms), reason=reason)
 
 
-def _span(milliseconds: int) -> timedelta:
-    try:
-        return timedelta(milliseconds=milliseconds)
-    except OverflowError:
-        raise MalformedMessage(f"no such duration: {milliseconds} ms") from None
+def _refuse_impossible(report: ReceiptReport) -> None:
+    alert, played_ms = report.alert, report.played_ms
+    if not 0 < len(alert) <= _LONGEST_ALERT or not alert.isascii() or not alert.isprintable():
+        raise MalformedMessage("no alert has such an id")
+    if not 0 < report.rev <= _LAST_REVISION:
+        raise MalformedMessage(f"no such revision: {str(report.rev)[:_LONGEST_REASON]}")
+    if played_ms is not None and not 0 <= played_ms <= _LONGEST_PLAY_MS:
+        raise MalformedMessage(f"cannot have played {str(played_ms)[:_LONGEST_REASON]} ms")
+    if len(report.plays) > MOST_CLIPS:
+        raise MalformedMessage("no programme has so many items")
+
+
+def _printable(text: str) -> str:
+    """The text without what could act on a terminal, a page or a database: control and format characters."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def _instant(milliseconds: int) -> datetime:

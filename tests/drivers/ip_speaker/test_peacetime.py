@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
 import wave
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ from broadcast_core.model import (
     Orders,
     Programme,
     Progress,
+    Reason,
     Receipt,
     ResumeRule,
     SoundClass,
@@ -49,8 +51,9 @@ from broadcast_core.model import (
 )
 from broadcast_core.signing import LocalSigner, Mac
 from drivers.ip_speaker.driver import IpSpeakerDriver
-from drivers.ip_speaker.wire import command
+from drivers.ip_speaker.wire import MalformedMessage, command, report
 from drivers.ip_speaker.wire.provision import Broker, Provision, SpeakerKey
+from drivers.ip_speaker.wire.report import receipt_of
 from simulators.speakers import Fleet, FleetOptions, Habits
 
 IDS = ("SPK-0001", "SPK-0002", "SPK-0003")
@@ -306,3 +309,32 @@ async def test_a_switch_of_the_mode_is_proven_by_each_speaker_and_carried_by_ord
     # Sent to it once more, because its proof is owed.
     await told.driver.send([Delivery(endpoint=endpoint(IDS[2]), order=change)])
     await told.until(lambda: told.who("mode-1", Progress.FINISHED) == set(IDS), "the third")
+
+
+@pytest.mark.parametrize(
+    "plays",
+    [
+        [["news", -1, 0, None]],
+        [["news", 2**31, 0, None]],
+        [["news", 1, -1, None]],
+        [["news", 1, 10**30, None]],
+        [["", 1, 1, None]],
+        [["x" * 65, 1, 1, None]],
+        [["a\u202eb", 1, 1, None]],
+        [["news", 1]],
+        [["news", 1, 1, None]] * 201,
+    ],
+)
+def test_sums_that_cannot_be_are_refused(plays: list[Any]) -> None:
+    said = {"say": "receipt", "v": 1, "alert": "P", "rev": 1, "progress": "finished", "at": 1, "plays": plays}
+    with pytest.raises(MalformedMessage):
+        receipt_of(report.decode(json.dumps(said).encode()), IDS[0])
+
+
+def test_a_reason_that_is_not_known_is_a_fault_of_the_device() -> None:
+    said = {"say": "receipt", "v": 1, "alert": "P", "rev": 1, "progress": "finished", "at": 1}
+    receipt = receipt_of(report.decode(json.dumps(said | {"plays": [["news", 0, 5, "tired"]]}).encode()), IDS[0])
+    assert receipt.plays == (
+        ItemPlay(item_id="news", times=0, played=timedelta(milliseconds=5), reason=Reason.HARDWARE),
+    )
+    assert report.report_of(receipt).plays == (("news", 0, 5, "hardware"),)
