@@ -23,6 +23,7 @@ from broadcast_core.model import (
     DeliveryKind,
     Domain,
     FieldEvent,
+    ModeChange,
     Order,
     Orders,
     Progress,
@@ -187,6 +188,8 @@ class IpSpeakerDriver:
                 return command.encode(command.start_command(order, target, stamp)), _scope_of(order), order.expires
             case Stop():
                 return command.encode(command.stop_command(order, target, stamp)), KeyScope.CONTROL, order.expires
+            case ModeChange():
+                return command.encode(command.mode_command(order, target, stamp)), KeyScope.CONTROL, order.expires
             case Query():
                 return command.encode(command.query_command(order, target, stamp)), KeyScope.CONTROL, order.expires
             case _:
@@ -199,7 +202,12 @@ class IpSpeakerDriver:
         # Position and content are taken in the same instant: every start signed before it is in `live` or has
         # ended, every later one has a higher position. The speaker relies on that (rules 4 and 9 of the protocol).
         stamp, starts = self._stamp(), orders.live()
-        live = [await self._sign([Delivery(endpoint=delivery.endpoint, order=start)]) for start in starts]
+        due = {s.alert_id: s.revision for s in starts if s.standing.sound_class is SoundClass.PUBLICITY}
+        live = [
+            await self._sign([Delivery(endpoint=delivery.endpoint, order=start)])
+            for start in starts
+            if start.alert_id not in due or orders.holds.get(start.alert_id) != start.revision
+        ]
         message = command.OrdersCommand(
             domain=self._domain,
             epoch=stamp.epoch,
@@ -212,6 +220,9 @@ class IpSpeakerDriver:
             zones=self._zone_topics.of_endpoint(endpoint_id),
             heartbeat_s=self._settings.heartbeat_s,
             tones=self._tones,
+            mode=orders.mode,
+            volume_floor=orders.volume_floor,
+            due=due,
         )
         payload = await self._signer.sign(KeyScope.CONTROL, self._domain, command.encode(message))
         return _Message((self._topics.own(endpoint_id),), payload, _ORDERS_LIFETIME_S)
@@ -223,7 +234,7 @@ class IpSpeakerDriver:
         events: list[FieldEvent] = []
         for delivery in deliveries:
             order = delivery.order
-            if isinstance(order, (Start, Stop)):
+            if isinstance(order, (Start, Stop, ModeChange)):
                 kind = DeliveryKind.STOP if isinstance(order, Stop) else DeliveryKind.START
                 key = DeliveryKey(
                     alert_id=order.alert_id, revision=order.revision, kind=kind, endpoint_id=delivery.endpoint.id

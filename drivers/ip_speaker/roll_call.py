@@ -155,6 +155,7 @@ class RollCall:
                 at=self._clock.now(),
                 firmware=said.firmware[:100],
                 evidence=evidence,
+                holds=said.holds,
             )
         )
 

@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Struct, field
 
 from broadcast_core.clock import from_ms, to_ms
-from broadcast_core.model import DeliveryKey, DeliveryKind, Progress, Reason, Receipt
-from drivers.ip_speaker.wire.command import VERSION, MalformedMessage
+from broadcast_core.model import DeliveryKey, DeliveryKind, ItemPlay, Progress, Reason, Receipt
+from drivers.ip_speaker.wire.command import MOST_CLIPS, VERSION, MalformedMessage
 
 # The rungs a speaker may claim, by their word on the wire.
 CLAIMS: Final = {
@@ -22,6 +22,7 @@ CLAIMS: Final = {
 }
 _WORDS: Final = {v: k for k, v in CLAIMS.items()}
 _REASONS: Final = {r.value: r for r in Reason}
+_MS: Final = timedelta(milliseconds=1)
 _KINDS: Final = {k.value: k for k in DeliveryKind}
 
 # What a device may claim of an order, far beyond what any order says. A number or a text past these fits neither our
@@ -30,7 +31,12 @@ _LONGEST_ALERT: Final = 32
 _LAST_REVISION: Final = 2**31 - 1
 _LONGEST_PLAY_MS: Final = 31 * 24 * 3600 * 1000
 _LONGEST_REASON: Final = 64
+_LONGEST_ITEM: Final = 64
 _LONGEST_DETAIL: Final = 500
+
+
+PlayEntry = tuple[str, int, int, str | None]
+"""Of one item of a programme: its id, times to its end, milliseconds altogether, and why not to its end."""
 
 
 class ReceiptReport(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="receipt", tag_field="say"):
@@ -45,6 +51,7 @@ class ReceiptReport(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="
     reason: str | None = None
     detail: str = ""
     played_ms: int | None = None
+    plays: tuple[PlayEntry, ...] = ()  # with the final receipt of a programme
 
 
 class HelloReport(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="hello", tag_field="say"):
@@ -57,6 +64,7 @@ class HelloReport(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="he
     firmware: str = ""
     zones: dict[str, int] = {}  # memberships it knows, by version
     evidence: tuple[ReceiptReport, ...] = ()
+    holds: dict[str, int] = {}  # the publicity it has: occurrence -> revision
 
 
 class AliveReport(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="alive", tag_field="say"):
@@ -121,6 +129,7 @@ def receipt_of(report: ReceiptReport, endpoint_id: str) -> Receipt:
         reason=reason,
         detail=detail,
         played=None if report.played_ms is None else timedelta(milliseconds=report.played_ms),
+        plays=tuple(_play(entry) for entry in report.plays),
     )
 
 
@@ -134,8 +143,19 @@ def report_of(receipt: Receipt) -> ReceiptReport:
         at=to_ms(receipt.at),
         reason=receipt.reason,
         detail=receipt.detail,
-        played_ms=None if receipt.played is None else round(receipt.played.total_seconds() * 1000),
+        played_ms=None if receipt.played is None else receipt.played // _MS,
+        plays=tuple((p.item_id, p.times, p.played // _MS, p.reason) for p in receipt.plays),
     )
+
+
+def _play(entry: PlayEntry) -> ItemPlay:
+    item_id, times, ms, why = entry
+    if not 0 < len(item_id) <= _LONGEST_ITEM or not item_id.isascii() or not item_id.isprintable():
+        raise MalformedMessage("no item has such an id")
+    if not 0 <= times <= _LAST_REVISION or not 0 <= ms <= _LONGEST_PLAY_MS:
+        raise MalformedMessage("an item cannot have been played so often or so long")
+    reason = None if why is None else _REASONS.get(why, Reason.HARDWARE)
+    return ItemPlay(item_id=item_id, times=times, played=timedelta(milliseconds=ms), reason=reason)
 
 
 def _refuse_impossible(report: ReceiptReport) -> None:
@@ -146,6 +166,8 @@ def _refuse_impossible(report: ReceiptReport) -> None:
         raise MalformedMessage(f"no such revision: {str(report.rev)[:_LONGEST_REASON]}")
     if played_ms is not None and not 0 <= played_ms <= _LONGEST_PLAY_MS:
         raise MalformedMessage(f"cannot have played {str(played_ms)[:_LONGEST_REASON]} ms")
+    if len(report.plays) > MOST_CLIPS:
+        raise MalformedMessage("no programme has so many items")
 
 
 def _printable(text: str) -> str:
