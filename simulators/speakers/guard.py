@@ -140,6 +140,6 @@ def _admitted_start(read: StartCommand, token: bytes) -> Verdict:
     if read.sound_class == "test" and (read.target.zone is not None or len(read.target.endpoints) != 1):
         return Refused("scope")  # a test key reaches one endpoint at a time
     try:
-        return Admitted(read, read.standing, from_ms(read.iat), token)
+        return Admitted(read, read.standing, from_ms(read.iat if read.issued is None else read.issued), token)
     except OverflowError:
         return Refused("malformed")

@@ -157,7 +157,9 @@ class Loudspeaker:
                 self.fail(item, "preempted" if item.outranked else "expired")
         due = [i for i in self.items.values() if not i.silent and (i.begun or i.said["start_at"] <= utc)]
         if due:
-            first = min(due, key=lambda i: ([-w for w in weight(i.said)], i.said["iat"], i.alert))  # 14
+            first = min(
+                due, key=lambda i: ([-w for w in weight(i.said)], i.said.get("issued", i.said["iat"]), i.alert)
+            )  # 14
             chosen = self.sounding
             if chosen is None or weight(first.said) > weight(chosen.said):
                 if chosen is not None:

@@ -22,13 +22,14 @@ EMERGENCY = ("air-raid", "emergency", "live-microphone", "drill")
 SCOPE = dict.fromkeys(EMERGENCY, "emergency") | {"publicity": "publicity", "test": "test"}
 COMMON = "act v domain epoch seq iat exp target crit"
 FIELDS = {
-    "start": "alert rev class authority level urgency certainty start_at content approval resume silent volume",
+    "start": "alert rev class authority level urgency certainty start_at issued content approval resume silent "
+    "volume",
     "stop": "alert rev cause acted_at",
     "query": "alert rev",
     "orders": "nonce live zones heartbeat_s tones",
     "beacon": "",
 }
-NUMBERS = {"epoch", "seq", "iat", "exp", "rev", "start_at", "acted_at", "volume", "v"}
+NUMBERS = {"epoch", "seq", "iat", "exp", "rev", "start_at", "issued", "acted_at", "volume", "v"}
 REQUIRED = {
     "start": "alert rev class authority level urgency certainty start_at content",
     "stop": FIELDS["stop"],

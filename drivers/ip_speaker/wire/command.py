@@ -126,6 +126,7 @@ class StartCommand(Envelope, tag="start", frozen=True, kw_only=True, omit_defaul
     urgency: str
     certainty: str
     start_at: int
+    issued: int | None = None  # when the message was; `iat` is when it was signed, anew for each who is told again
     content: SpokenContent
     approval: ApprovalRecord | None = None
     resume: str = "start"
@@ -277,6 +278,7 @@ def start_command(start: Start, target: Target, stamp: Stamp) -> StartCommand:
         urgency=start.standing.urgency,
         certainty=start.standing.certainty,
         start_at=to_ms(start.starts_at),
+        issued=None if to_ms(start.issued_at) == stamp.iat else to_ms(start.issued_at),
         content=_content_of(start),
         approval=ApprovalRecord(kind=start.approval.kind, actors=start.approval.actors, reason=start.approval.reason),
         resume=start.resume,
