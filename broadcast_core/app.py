@@ -25,6 +25,7 @@ from broadcast_core.intake import Intake
 from broadcast_core.intake.speaking import Speaking
 from broadcast_core.journal import Journal
 from broadcast_core.keys import EndpointKeys, read_secret, secret_bytes, signing_keys
+from broadcast_core.library import Library
 from broadcast_core.model import Channel
 from broadcast_core.patterns import patterns
 from broadcast_core.recovery import next_epoch, recover
@@ -91,6 +92,8 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         await stack.enter_async_context(MediaListener(settings.media, settings.media_dir))
         announcer = Announcer(settings.voice, media, _url(settings.media), language=settings.language)
         speak = Speaking(await stack.enter_async_context(announcer), media)
+        library = Library(settings=settings, store=store, media=media, clock=clock, admit=reserve.admit)
+        await library.open()
         tones = await asyncio.to_thread(store_tones, media, _url(settings.media))
         if settings.mqtt.embedded:
             broker = EmbeddedBroker(settings.mqtt.host, settings.mqtt.port, settings.data_dir)
@@ -148,6 +151,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             dispatch=dispatch,
             intake=intake,
             express=express,
+            library=library,
             clock=clock,
             reserve=reserve,
             registry=lambda: current.registry,

@@ -45,6 +45,8 @@ class RejectReason(StrEnum):
     UNKNOWN_TEMPLATE = "unknown_template"
     UNKNOWN_CHANNEL = "unknown_channel"
     MEDIA_REFUSED = "media_refused"
+    ATTENTION_TONE = "attention_tone"  # an item of the library that holds the emergency's own tone
+    IN_USE = "in_use"  # a playlist or a schedule still needs it
     NOT_LIVE = "not_live"  # nothing to stop or update: it has ended
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"

@@ -46,6 +46,7 @@ class TokenScope(StrEnum):
     ALERT_SEND = "alert:send"
     ALERT_STOP = "alert:stop"
     REGISTRY_WRITE = "registry:write"
+    PUBLICITY_WRITE = "publicity:write"  # what sounds in peacetime: the library
     ADMIN = "admin"  # tokens, and personal data in exports; sends no alert by that right alone
 
 

@@ -11,7 +11,18 @@ from aiohttp import web
 
 from broadcast_core.services import Services
 from broadcast_core.tokens import TokenBook
-from broadcast_core.web import access, alerts, events, health, registry, registry_files, reports, submission
+from broadcast_core.web import (
+    access,
+    alerts,
+    events,
+    health,
+    media,
+    media_upload,
+    registry,
+    registry_files,
+    reports,
+    submission,
+)
 from broadcast_core.web.connections import Connections, Limits
 from broadcast_core.web.events import WATCH
 from broadcast_core.web.health import PROBE, StoreProbe
@@ -64,6 +75,8 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
     *events.ROUTES,
     *registry.ROUTES,
     *registry_files.ROUTES,
+    *media.ROUTES,
+    *media_upload.ROUTES,
     *access.ROUTES,
     Route(
         method="GET",

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from broadcast_core import audit
+from broadcast_core.audio.media import MediaStore
 from broadcast_core.clock import SystemClock
 from broadcast_core.config import Listener, Policy, Settings, Space
 from broadcast_core.dispatch import Dispatch
@@ -21,6 +22,7 @@ from broadcast_core.driver import Driver
 from broadcast_core.errors import DriverUnavailable
 from broadcast_core.intake import Intake
 from broadcast_core.journal import Journal
+from broadcast_core.library import Library, User
 from broadcast_core.live import Live
 from broadcast_core.model import (
     Availability,
@@ -194,6 +196,7 @@ class Core:
     express: ExpressLane
     listener: AsyncExitStack  # close it to take the server down
     disk: Disk
+    users: dict[str, list[User]]  # who needs an item of the library
     texts: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
@@ -305,6 +308,20 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
         clock=clock,
         registry_changed=registry_changed,
     )
+    users: dict[str, list[User]] = {}
+
+    async def users_of(_connection: object, item_id: str) -> list[User]:
+        return users.get(item_id, [])
+
+    library = Library(
+        settings=settings,
+        store=store,
+        media=MediaStore(settings.media_dir),
+        clock=clock,
+        admit=reserve.admit,
+        users_of=users_of,
+    )
+    await library.open()
     services = Services(
         settings=settings,
         store=store,
@@ -312,6 +329,7 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
         dispatch=dispatch,
         intake=intake,
         express=express,
+        library=library,
         clock=clock,
         reserve=reserve,
         registry=lambda: current[0],
@@ -331,6 +349,7 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
         express=express,
         listener=listener,
         disk=disk,
+        users=users,
     )
     for name, scopes in (
         ("all", tuple(TokenScope)),

@@ -18,7 +18,7 @@ OPEN = {"/healthz", "/metrics"}
 
 
 def path_of(route: Any) -> str:
-    return str(route.path.format(alert_id="x", token_id="x"))
+    return str(route.path.format(alert_id="x", token_id="x", item_id="x"))
 
 
 async def test_without_a_token_only_health_and_metrics_answer(core: Any) -> None:
