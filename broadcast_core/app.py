@@ -28,6 +28,7 @@ from broadcast_core.intake.modes import ModeDesk, load_modes
 from broadcast_core.intake.speaking import Speaking
 from broadcast_core.journal import Journal
 from broadcast_core.keys import EndpointKeys, read_secret, secret_bytes, signing_keys
+from broadcast_core.library import Library
 from broadcast_core.model import Channel, Endpoint, Mode
 from broadcast_core.patterns import patterns
 from broadcast_core.recovery import next_epoch, recover
@@ -51,6 +52,7 @@ from drivers.sms_gateway.driver import SmsGatewayDriver
 from scheduler import rows as schedule_rows
 from scheduler.desk import ScheduleDesk
 from scheduler.runner import Runner
+from scheduler.shelf import Shelf, Users
 
 log = structlog.get_logger(__name__)
 
@@ -98,6 +100,10 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         await stack.enter_async_context(MediaListener(settings.media, settings.media_dir))
         announcer = Announcer(settings.voice, media, _url(settings.media), language=settings.language)
         speak = Speaking(await stack.enter_async_context(announcer), media)
+        library = Library(
+            settings=settings, store=store, media=media, clock=clock, admit=reserve.admit, users_of=Users(clock).of
+        )
+        await library.open()
         tones = await asyncio.to_thread(store_tones, media, _url(settings.media))
         if settings.mqtt.embedded:
             broker = EmbeddedBroker(settings.mqtt.host, settings.mqtt.port, settings.data_dir)
@@ -169,13 +175,13 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             store=store,
             registry=current,
             modes=lambda: desk.modes,
-            items=dict,
+            items=Shelf(library, _url(settings.media)).items,
             changed=lambda: runner.look(),
             tz=settings.zone_info,
             reference_lufs=settings.voice.loudness_lufs,
             clock=clock,
         )
-        runner = Runner(planner.circumstances, direct=direct, live=live, store=store, registry=current, clock=clock)
+        runner = Runner(planner.look, direct=direct, live=live, store=store, registry=current, clock=clock)
         await runner.load()
         stack.push_async_callback(end, [asyncio.create_task(keep_running("schedule", runner.run), name="schedule")])
         services = Services(
@@ -186,6 +192,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             intake=intake,
             express=express,
             modes=desk,
+            library=library,
             clock=clock,
             reserve=reserve,
             registry=current,

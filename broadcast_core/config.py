@@ -192,6 +192,19 @@ class Retention(Section):
         return self
 
 
+class Library(Section):
+    """Items for peacetime: what may be uploaded. They are as loud as `voice` says."""
+
+    largest_bytes: int = Field(128 * 2**20, ge=1)
+    shortest_s: float = Field(0.5, ge=0)
+    longest_s: float = Field(3600.0, gt=0)
+    prepare_s: float = Field(900.0, gt=0)  # an hour of sound takes about two minutes on one core
+    uploads_at_once: int = Field(4, ge=1)
+    fade_in_s: float = Field(0.05, ge=0)
+    fade_out_s: float = Field(0.5, ge=0)
+    speech_s: float = Field(60.0, gt=0)  # for a language of a text item
+
+
 class Policy(Section):
     """Decisions of the district that are not the code's to make."""
 
@@ -230,6 +243,7 @@ class Settings(BaseSettings):
     voice: Voice = Voice()
     space: Space = Space()
     retention: Retention = Retention()
+    library: Library = Library()
     policy: Policy = Policy()
 
     @property
@@ -247,6 +261,10 @@ class Settings(BaseSettings):
     @property
     def media_dir(self) -> Path:
         return self.data_dir / "media"
+
+    @property
+    def uploads_dir(self) -> Path:
+        return self.data_dir / "uploads"
 
     @classmethod
     def load(cls, path: Path | None = None) -> Settings:

@@ -46,8 +46,8 @@ class TokenScope(StrEnum):
     ALERT_SEND = "alert:send"
     ALERT_STOP = "alert:stop"
     MODE_SET = "mode:set"  # peacetime or emergency
-    SCHEDULE_WRITE = "schedule:write"  # playlists, slots, the library: publicity, and nothing above it
     REGISTRY_WRITE = "registry:write"
+    PUBLICITY_WRITE = "publicity:write"  # what sounds in peacetime: library, playlists, slots
     ADMIN = "admin"  # tokens, and personal data in exports; sends no alert by that right alone
 
 

@@ -57,7 +57,7 @@ class ScheduleDesk:
         store: Store,
         registry: Callable[[], Registry],
         modes: Callable[[], Modes],
-        items: Callable[[], Mapping[str, Item]],
+        items: Callable[[], Awaitable[Mapping[str, Item]]],
         changed: Callable[[], None],
         tz: ZoneInfo,
         reference_lufs: float,
@@ -70,7 +70,8 @@ class ScheduleDesk:
         self._store = store
         self._registry = registry
         self._modes = modes
-        self._items = items
+        self._ask_items = items
+        self._items: Mapping[str, Item] = {}  # as of the last look into the library
         self._changed = changed
         self._tz = tz
         self._reference_lufs = reference_lufs
@@ -88,7 +89,7 @@ class ScheduleDesk:
 
     @property
     def schedule(self) -> Schedule:
-        return Schedule(slots=dict(self._slots), playlists=dict(self._playlists), items=self._items())
+        return Schedule(slots=dict(self._slots), playlists=dict(self._playlists), items=self._items)
 
     @property
     def edits(self) -> Mapping[date, CalendarEdit]:
@@ -115,12 +116,18 @@ class ScheduleDesk:
             modes=self._spans() if with_modes else (),
         )
 
+    async def look(self) -> Circumstances:
+        """What decides what plays, with the library as it is now. Raises StorageFailed."""
+        self._items = await self._ask_items()
+        return self.circumstances()
+
     async def preview(self, zone: str, when: date, draft: Slot | None = None) -> ZoneDay:
         """What plays in a zone on a local date, with the modes as they are, and with a slot that is not saved yet.
 
         Raises NotFound for an unknown zone, Rejected for a draft that could not be saved.
         """
         self._registry().zone(zone)
+        await self.look()
         schedule = self.schedule
         if draft is not None:
             schedule = replace(schedule, slots={**schedule.slots, draft.id: draft})
@@ -130,6 +137,7 @@ class ScheduleDesk:
     async def put_slot(self, slot: Slot, *, actor: str) -> Saved:
         """Save a slot, new or changed. Raises Rejected (naming the field), StorageFailed."""
         async with self._one_at_a_time:
+            await self.look()
             before = self._slots.get(slot.id)
             if before is not None:
                 self._refuse_locked(before.zones)
@@ -160,7 +168,8 @@ class ScheduleDesk:
     async def put_playlist(self, playlist: Playlist, *, actor: str) -> Saved:
         """Save a playlist. Slots that play it must still be possible. Raises Rejected, StorageFailed."""
         async with self._one_at_a_time:
-            items = self._items()
+            await self.look()
+            items = self._items
             named = (*playlist.items, *([playlist.chime] if playlist.chime else ()))
             unknown = [item for item in named if item not in items]
             if unknown:
@@ -213,12 +222,9 @@ class ScheduleDesk:
         self._changed()
         return Saved(warnings=tuple(findings))
 
-    def users_of(self, item_id: str) -> tuple[str, ...]:
-        """The names of the playlists that have an item of the library, for whoever wants to delete it."""
-        return tuple(p.name for p in self._playlists.values() if item_id in p.items or item_id == p.chime)
-
     async def check(self) -> tuple[Finding, ...]:
         """Everything to say about the schedule as it is."""
+        await self.look()
         return await self._check(self.schedule)
 
     async def _check(self, schedule: Schedule) -> tuple[Finding, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -73,7 +73,7 @@ class Runner:
 
     def __init__(
         self,
-        circumstances: Callable[[], Circumstances],
+        circumstances: Callable[[], Awaitable[Circumstances]],
         *,
         direct: Direct,
         live: Live,
@@ -127,7 +127,7 @@ class Runner:
     async def reconcile(self) -> None:
         """Compare, open and withdraw. Raises StorageFailed; what was done until then is durable."""
         now, registry = self._clock.now(), self._registry()
-        wanted = await aside(desired, self._circumstances(), registry, now)
+        wanted = await aside(desired, await self._circumstances(), registry, now)
         for alert_id in self._sent_ahead(now):
             if alert_id not in wanted:
                 await self._withdraw(alert_id, self._live.told(alert_id))

@@ -42,6 +42,18 @@ _REGISTRY: Final[Commands] = {
         "broadcast_core.cli.registry.provision:provision",
     ),
 }
+_MEDIA: Final[Commands] = {
+    "add": Command(
+        _("Add a recording, or words that the voice of the alerts says. The same again is the same item."),
+        "broadcast_core.cli.media:add",
+    ),
+    "list": Command(_("Every item, newest first."), "broadcast_core.cli.media:list_items"),
+    "show": Command(_("One item, with its shape."), "broadcast_core.cli.media:show"),
+    "remove": Command(
+        _("Delete items; one that a schedule needs is refused, with what needs it."),
+        "broadcast_core.cli.media:remove",
+    ),
+}
 _COMMANDS: Final[Commands] = {
     "stop": Command(
         _("End an alert everywhere, now: the one that is live, the one you name, or --all."),
@@ -49,6 +61,7 @@ _COMMANDS: Final[Commands] = {
     ),
     "alert": Command(_("Alerts: send, list, show, watch, stop, report."), _ALERT),
     "registry": Command(_("Zones and endpoints: import, export, show, provision."), _REGISTRY),
+    "media": Command(_("The library of peacetime: add, list, show, remove."), _MEDIA),
     "doctor": Command(
         _("Look at everything an alert will need; exit code 1 if something is wrong. Nothing sounds."),
         "broadcast_core.cli.doctor:doctor",

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, BinaryIO, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 import typer
@@ -64,7 +64,7 @@ class Api:
         path: str,
         *,
         params: Sequence[tuple[str, str]] = (),
-        data: bytes | None = None,
+        data: bytes | BinaryIO | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float = _TIMEOUT_S,
     ) -> bytes:
@@ -86,7 +86,7 @@ class Api:
         method: str,
         path: str,
         params: Sequence[tuple[str, str]],
-        data: bytes | None,
+        data: bytes | BinaryIO | None,
         headers: Mapping[str, str] | None,
         timeout: float,
     ) -> Iterator[http.client.HTTPResponse]:

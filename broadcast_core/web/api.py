@@ -16,6 +16,8 @@ from broadcast_core.web import (
     alerts,
     events,
     health,
+    media,
+    media_upload,
     modes,
     plays,
     registry,
@@ -84,6 +86,8 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
     *events.ROUTES,
     *registry.ROUTES,
     *registry_files.ROUTES,
+    *media.ROUTES,
+    *media_upload.ROUTES,
     *access.ROUTES,
     Route(
         method="GET",

@@ -24,6 +24,7 @@ from broadcast_core.errors import (
     TocsinError,
 )
 from broadcast_core.i18n import Sentence, _, language_of
+from broadcast_core.library import InUse
 
 MEDIA_TYPE: Final = "application/problem+json"
 URN: Final = "urn:tocsin:problem:"
@@ -65,6 +66,14 @@ class ProblemRow(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
+class ProblemUser(msgspec.Struct, frozen=True, kw_only=True):
+    """What still needs the thing that was to be deleted."""
+
+    kind: str
+    id: str
+    name: str
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a request was refused (RFC 9457), in the reader's language. Nothing of it took effect."""
 
@@ -75,6 +84,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: RejectReason | None = None
     field: str | None = None  # what to correct, as a path
     rows: tuple[ProblemRow, ...] | None = None
+    users: tuple[ProblemUser, ...] | None = None
 
 
 @dataclass(eq=False)
@@ -93,6 +103,10 @@ def status_of(reason: RejectReason) -> HTTPStatus:
 def problem_of(error: TocsinError, language: str) -> Problem:
     """The problem that tells of an error of ours."""
     match error:
+        case InUse():
+            problem = _problem(error.reason, error.sentence, language)
+            users = tuple(ProblemUser(kind=user.kind, id=user.id, name=user.name) for user in error.users)
+            return msgspec.structs.replace(problem, users=users)
         case Rejected():
             return _problem(error.reason, error.sentence, language, field=error.field)
         case RegistryRejected():

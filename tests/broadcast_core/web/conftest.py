@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from broadcast_core import audit
+from broadcast_core.audio.media import MediaStore
 from broadcast_core.clock import SystemClock
 from broadcast_core.config import Listener, Policy, Settings, Space
 from broadcast_core.dispatch import Dispatch
@@ -23,6 +24,7 @@ from broadcast_core.intake import Intake
 from broadcast_core.intake.direct import Direct
 from broadcast_core.intake.modes import ModeDesk, load_modes
 from broadcast_core.journal import Journal
+from broadcast_core.library import Library, User
 from broadcast_core.live import Live
 from broadcast_core.model import (
     AudioRef,
@@ -212,6 +214,7 @@ class Core:
     planner: ScheduleDesk
     listener: AsyncExitStack  # close it to take the server down
     disk: Disk
+    users: dict[str, list[User]]  # who needs an item of the library
     texts: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
@@ -271,6 +274,10 @@ class Core:
         return await self.until(complete)
 
 
+async def find_items() -> dict[str, Item]:
+    return dict(ITEMS)
+
+
 async def speak(words: Sequence[Any], *_more: object) -> Spoken:
     """No voice here: tone and text go out alone, as they do when speech fails."""
     text = tuple((said.language, said.text) for said in words)
@@ -327,6 +334,20 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
         clock=clock,
         registry_changed=registry_changed,
     )
+    users: dict[str, list[User]] = {}
+
+    async def users_of(_connection: object, item_id: str) -> list[User]:
+        return users.get(item_id, [])
+
+    library = Library(
+        settings=settings,
+        store=store,
+        media=MediaStore(settings.media_dir),
+        clock=clock,
+        admit=reserve.admit,
+        users_of=users_of,
+    )
+    await library.open()
     services = Services(
         settings=settings,
         store=store,
@@ -335,6 +356,7 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
         intake=intake,
         express=express,
         modes=desk,
+        library=library,
         clock=clock,
         reserve=reserve,
         registry=lambda: current[0],
@@ -344,7 +366,7 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
         store=store,
         registry=lambda: current[0],
         modes=lambda: desk.modes,
-        items=lambda: dict(ITEMS),
+        items=find_items,
         changed=lambda: None,
         tz=settings.zone_info,
         reference_lufs=-16.0,
@@ -366,6 +388,7 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
         planner=planner,
         listener=listener,
         disk=disk,
+        users=users,
     )
     for name, scopes in (
         ("all", tuple(TokenScope)),

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from broadcast_core.audio.pcm import Pcm
+from broadcast_core.library import User
 from broadcast_core.model import Progress, Reason
 from broadcast_core.web.kit import SERVICES
 
@@ -176,6 +178,23 @@ async def test_every_answer_fits_its_schema(core: Any, document: Any) -> None:
     await ask("POST", f"{v1}/tokens", f"{v1}/tokens", 201, json={"actor": "x", "scopes": ["read"]})
     token_id = next(token.id for token in core.tokens if token.actor == "x")
     await ask("DELETE", f"{v1}/tokens/{token_id}", f"{v1}/tokens/{{token_id}}")
+    media, item = f"{v1}/media", f"{v1}/media/{{item_id}}"
+    beep = Pcm(rate=8000, samples=bytes((0, 0, 0, 32) * 8000)).to_wav()
+    await ask("POST", f"{media}?title=x", media, 201, data=beep)
+    await ask("POST", f"{media}?title=x", media, 200, data=beep)
+    await ask("POST", f"{media}?title=x", media, 422, data=b"#EXTM3U")
+    words = {"title": "x", "texts": [{"language": "en", "text": "Good morning."}]}
+    await ask("POST", f"{media}/text", f"{media}/text", 201, json=words)
+    await ask("GET", media, media)
+    found = (await (await core.ask("GET", media)).json())["items"][0]["id"]
+    await ask("GET", f"{media}/{found}", item)
+    await ask("GET", f"{media}/{found}/audio", f"{item}/audio")
+    await ask("PATCH", f"{media}/{found}", item, json={"title": "y"})
+    core.users[found] = [User(kind="playlist", id="p")]
+    await ask("DELETE", f"{media}/{found}", item, 409)
+    core.users.clear()
+    await ask("DELETE", f"{media}/{found}", item)
+    await ask("DELETE", f"{media}/{found}", item, 404)
     await ask("GET", f"{v1}/openapi.json", f"{v1}/openapi.json")
     await ask("GET", "/healthz", "/healthz", token=None)
     await ask("GET", "/metrics", "/metrics", token=None)
