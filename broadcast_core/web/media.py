@@ -179,7 +179,7 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
         query=NoQuery,
         handle=change_media,
         access=TokenScope.PUBLICITY_WRITE,
-        summary="Change title, licence, expiry or what it does after an interruption. The sound of an item never changes.",
+        summary="Change title, licence, expiry or what it does when interrupted. Its sound never changes.",
         body=Body(media=("application/json",), kind=MediaChangeBody),
         answers={HTTPStatus.OK: Answer(says="the item", body=ItemBody)},
         refusals=(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.REQUEST_TIMEOUT),
