@@ -27,7 +27,7 @@ class PlaysQuery(msgspec.Struct, frozen=True, kw_only=True):
     zone: str | None = None
 
 
-class ItemBody(msgspec.Struct, frozen=True, kw_only=True):
+class PlayedBody(msgspec.Struct, frozen=True, kw_only=True):
     """One item: how often it was played to its end, for how long altogether, on how many speakers."""
 
     times: int
@@ -53,7 +53,7 @@ class OccurrenceBody(msgspec.Struct, frozen=True, kw_only=True):
     withdrawn: int
     simulated: int
     reasons: Mapping[Reason, int]
-    items: Mapping[str, ItemBody]
+    items: Mapping[str, PlayedBody]
 
 
 class PlaysBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +62,7 @@ class PlaysBody(msgspec.Struct, frozen=True, kw_only=True):
     first: date
     last: date
     occurrences: tuple[OccurrenceBody, ...]
-    items: Mapping[str, ItemBody]
+    items: Mapping[str, PlayedBody]
     zones: Mapping[str, float]
 
 
@@ -104,8 +104,8 @@ def _occurrence(found: OccurrenceSum) -> OccurrenceBody:
     )
 
 
-def _item(found: ItemSum) -> ItemBody:
-    return ItemBody(
+def _item(found: ItemSum) -> PlayedBody:
+    return PlayedBody(
         times=found.times,
         played_s=found.played.total_seconds(),
         speakers=len(found.speakers),
