@@ -204,7 +204,7 @@ def test_quiet_hours_volume_and_budget_are_inherited_unless_a_zone_sets_its_own(
     assert [s.volume for s in what_plays(circumstances, "B", DAY).segments] == [60]
     assert [s.volume for s in what_plays(circumstances, "C", DAY).segments] == [40]
     assert what_plays(circumstances, "C", DAY).spent == 10 * 0.4
-    assert {(m.sent.volume, m.zones) for m in messages(day_of(circumstances, DAY))} == {
+    assert {(m.sent.volume, m.zones) for m in messages(circumstances, DAY)} == {
         (40, ("C", "D", "S2")),
         (60, ("B",)),
     }
@@ -380,10 +380,11 @@ def _district(make: Any, communities: int) -> Circumstances:
 
 
 def test_communities_with_the_same_inputs_share_one_day(make: Any) -> None:
-    groups = day_of(_district(make, 734), DAY)
+    circumstances = _district(make, 734)
+    groups = day_of(circumstances, DAY)
     assert len(groups) == 1 + 14  # the district's own zone, and each subdistrict with its communities
     assert sum(len(group.zones) for group in groups) == 1 + 14 + 734
-    assert len(messages(groups)) == 14 + 14
+    assert len(messages(circumstances, DAY)) == 14 + 14
 
 
 def test_an_empty_schedule_is_a_silent_day(make: Any) -> None:
