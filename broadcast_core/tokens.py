@@ -48,7 +48,7 @@ class TokenScope(StrEnum):
     MODE_SET = "mode:set"  # peacetime or emergency
     SCHEDULE_WRITE = "schedule:write"  # playlists, slots, the library: publicity, and nothing above it
     REGISTRY_WRITE = "registry:write"
-    ADMIN = "admin"  # tokens, and personal data in exports; sends no alert by that right alone
+    ADMIN = "admin"  # tokens, kindness, the calendar, personal data in exports; sends no alert by that right alone
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

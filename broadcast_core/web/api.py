@@ -14,14 +14,17 @@ from broadcast_core.tokens import TokenBook
 from broadcast_core.web import (
     access,
     alerts,
+    calendar,
     events,
     health,
+    kindness,
     modes,
     plays,
     registry,
     registry_files,
     reports,
     schedule,
+    schedule_files,
     submission,
 )
 from broadcast_core.web.connections import Connections, Limits
@@ -79,6 +82,9 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
     *alerts.ROUTES,
     *modes.ROUTES,
     *schedule.ROUTES,
+    *schedule_files.ROUTES,
+    *kindness.ROUTES,
+    *calendar.ROUTES,
     *plays.ROUTES,
     *reports.ROUTES,
     *events.ROUTES,
