@@ -1,7 +1,7 @@
 """What is wrong with a schedule, before anything is saved: what is refused, and what a person is warned of.
 
-Refusals are about a slot and what it names; warnings come from playing the coming days through (`what_plays`), so they
-say the same as what will happen.
+Refusals are about a slot and what it names; warnings come from playing the coming days through (`what_plays`), so
+they say the same as what will happen.
 """
 
 from __future__ import annotations
@@ -117,9 +117,7 @@ def _form(slot: Slot) -> Iterator[Finding]:
             Problem.IDENTIFIER,
             slot,
             "id",
-            _(
-                "An identifier has 1 to 64 letters, digits, dots, dashes and underscores, and begins with none of these."
-            ),
+            _("An identifier has 1 to 64 letters, digits, dots, dashes and underscores."),
         )
     if not 1 <= slot.volume <= _LOUDEST:
         yield _refused(Problem.VOLUME, slot, "volume", _("The volume is from 1 to 100."))

@@ -71,7 +71,7 @@ class ZoneKindnessBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KindnessBody(msgspec.Struct, frozen=True, kw_only=True):
-    """`default` holds where no zone says otherwise; `default_sets` is what of it was set here, the rest is built in."""
+    """`default` holds where no zone says otherwise; `default_sets` is what of it was set, the rest is built in."""
 
     default: RulesBody
     default_sets: OwnBody | None

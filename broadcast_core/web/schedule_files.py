@@ -112,7 +112,7 @@ async def import_schedule(request: web.Request, query: ImportQuery) -> web.Respo
 
 
 def _identified(proposals: Sequence[ics.Proposal]) -> Iterable[tuple[str, ics.Proposal]]:
-    """Each with an id of its own, the same for the same event, so that an import again changes and does not double."""
+    """Each with an id of its own, the same for the same event: an import again changes and does not double."""
     seen: dict[str, int] = {}
     for proposal in proposals:
         stem = _NO_ID.sub("-", proposal.uid.partition("@")[0]).strip("-._")[:_LONGEST_ID]
