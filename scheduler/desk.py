@@ -240,20 +240,20 @@ class ScheduleDesk:
         async with self._one_at_a_time:
             if zone != rows.EVERYWHERE and own is not None:  # a zone that has left can be cleared
                 self._registry().zone(zone)
+            before = await self._check(self.schedule)
             await self._write(lambda c, by: rows.put_kindness(c, zone, own, by), actor)
             _set(self._kindness, zone, own)
-            findings = await self._check(self.schedule)
-        self._changed()
-        return Saved(warnings=tuple(findings))
+            self._changed()
+            return Saved(warnings=await self._news(before))
 
     async def put_day(self, when: date, edit: CalendarEdit | None, *, actor: str) -> Saved:
         """The administrator's word for a day; None: as announced again. What is queued for it follows."""
         async with self._one_at_a_time:
+            before = await self._check(self.schedule)
             await self._write(lambda c, by: rows.put_day(c, when, edit, by), actor)
             _set(self._edits, when, edit)
-            findings = await self._check(self.schedule)
-        self._changed()
-        return Saved(warnings=tuple(findings))
+            self._changed()
+            return Saved(warnings=await self._news(before))
 
     def users_of(self, item_id: str) -> tuple[str, ...]:
         """The names of the playlists that have an item of the library, for whoever wants to delete it."""
@@ -265,6 +265,11 @@ class ScheduleDesk:
 
     async def _check(self, schedule: Schedule) -> tuple[Finding, ...]:
         return await aside(check, self.circumstances(schedule=schedule), self.today)
+
+    async def _news(self, before: Iterable[Finding]) -> tuple[Finding, ...]:
+        """What there is to say about the schedule now that was not to be said before."""
+        known = list(before)
+        return tuple(finding for finding in await self._check(self.schedule) if finding not in known)
 
     async def _write(self, change: Change, actor: str) -> None:
         by = rows.By(actor=actor, now=self._clock.now())

@@ -118,7 +118,7 @@ def _tell_cleared(zone: str, answer: Mapping[str, Any]) -> None:
 def _reach(answer: Mapping[str, Any]) -> Sentence:
     if not answer["changed"]:
         return _("Every zone there had this mode already: it is on record, and no speaker had to be told.")
-    return _("Told: {speakers} speakers in {zones} zones.",
+    return _("Speakers told: {speakers}. Zones: {zones}.",
              speakers=answer["endpoints"], zones=len(answer["changed"]))  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def typed(text: str) -> Record:
         case "yearly":
             return _yearly(rest)
         case _:
-            _unknown(text)
+            return _unknown(text)
 
 
 def dates(text: str, option: str) -> list[str]:

@@ -142,4 +142,4 @@ class Day:
         local = datetime.fromisoformat(instant).astimezone(self._tz)
         if local.date() > self._date and local.time() == time():
             return "24:00"
-        return f"{local:%H:%M:%S}" if seconds or local.second else f"{local:%H:%M}"
+        return f"{local:%H:%M:%S}" if seconds else f"{local:%H:%M}"
