@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import icalendar
 import recurring_ical_events
-from icalendar import Event
+from icalendar import Event, vBroken
 
 from broadcast_core.i18n import Sentence, _
 from scheduler.ics import names
@@ -55,9 +55,9 @@ def own_slot(events: list[Event], tz: ZoneInfo, since: date) -> Slot:
         "zones": _json(event, names.ZONES),
         "start": start.isoformat() if start else None,
         "length_s": _length(event, tz).total_seconds(),
-        "playlist": str(event[names.PLAYLIST]),
+        "playlist": names.text(event, names.PLAYLIST),
         "volume": _number(event, names.VOLUME, int),
-        "created_at": str(event.get(names.CREATED) or _stamp(event, tz)),
+        "created_at": names.text(event, names.CREATED) if names.CREATED in event else _stamp(event, tz),
     }
     for key, name in (
         ("authority", names.AUTHORITY),
@@ -66,18 +66,18 @@ def own_slot(events: list[Event], tz: ZoneInfo, since: date) -> Slot:
         ("overrun", names.OVERRUN),
     ):
         if name in event:
-            record[key] = str(event[name])
+            record[key] = names.text(event, name)
     if names.GRACE in event:
         record["grace_s"] = _number(event, names.GRACE, float)
     if names.ENABLED in event:
-        record["enabled"] = str(event[names.ENABLED]).upper() != "FALSE"
+        record["enabled"] = names.text(event, names.ENABLED).upper() != "FALSE"
     return slot_of(record | {"recurrence": recurrence_record(recurrence)}, uid)
 
 
 def proposals(events: list[Event], tz: ZoneInfo, since: date) -> list[Proposal]:
     """What an event, with the exceptions to it, proposes. Raises `Unusable`."""
     series = events[0]
-    if str(series.get("STATUS", "")).upper() == "CANCELLED":
+    if _cancelled(series):
         raise Unusable(_("The event is cancelled."))
     start, length = _start(series, tz), _length(series, tz)
     rules = _all(series, "RRULE")
@@ -92,7 +92,7 @@ def proposals(events: list[Event], tz: ZoneInfo, since: date) -> list[Proposal]:
         found = [_proposal(series, kept, start, length)]
         for changed in events[1:]:
             found = _without(found, _recurrence_id(changed, tz))
-            if str(changed.get("STATUS", "")).upper() != "CANCELLED":
+            if not _cancelled(changed):
                 at = _start(changed, tz)
                 once = Recurrence(rule=Dates(dates=(at.date(),)))
                 found.append(_proposal(changed, once, at, _length(changed, tz)))
@@ -174,7 +174,7 @@ def _instances(one: icalendar.Calendar, begin: date, end: date, tz: ZoneInfo) ->
     since, until = (datetime.combine(when, time(), tzinfo=tz) for when in (begin, end))
     try:
         query = recurring_ical_events.of(one, components=["VEVENT"])
-        return [instance for instance in query.between(since, until) if _start(instance, tz) >= since]
+        return [i for i in query.between(since, until) if _start(i, tz) >= since and not _cancelled(i)]
     except Unusable:
         raise
     except Exception as error:
@@ -216,7 +216,8 @@ def _over(recurrence: Recurrence, since: date) -> bool:
 
 def _written(event: Event, name: str) -> Any:
     """A property's date, time or duration as it stands in the file; None where it is missing or unreadable."""
-    return getattr(event.get(name), "dt", None)
+    value = event.get(name)
+    return None if isinstance(value, vBroken) else getattr(value, "dt", None)
 
 
 def _start(event: Event, tz: ZoneInfo) -> datetime:
@@ -252,6 +253,10 @@ def _recurrence_id(event: Event, tz: ZoneInfo) -> date:
     raise Unusable(_("Two events have this UID, and neither is an exception to the other."))
 
 
+def _cancelled(event: Event) -> bool:
+    return str(event.get("STATUS", "")).upper() == "CANCELLED"
+
+
 def _moves_the_future(event: Event) -> bool:
     identity = event.get("RECURRENCE-ID")
     return identity is not None and "RANGE" in identity.params
@@ -267,14 +272,14 @@ def _kept_recurrence(event: Event) -> Recurrence | None:
 
 def _json(event: Event, name: str) -> Any:
     try:
-        return json.loads(str(event[name]))
+        return json.loads(names.text(event, name))
     except ValueError as error:
         raise Unusable(_("{property} cannot be read.", property=name)) from error
 
 
 def _number(event: Event, name: str, kind: Callable[[str], T]) -> T:
     try:
-        return kind(str(event[name]))
+        return kind(names.text(event, name))
     except (KeyError, ValueError) as error:
         raise Unusable(_("{property} cannot be read.", property=name)) from error
 
@@ -291,7 +296,10 @@ def _name(event: Event) -> str:
 
 def _all(event: Event, name: str) -> list[Any]:
     values = event.get(name, [])
-    return values if isinstance(values, list) else [values]
+    found = values if isinstance(values, list) else [values]
+    if any(isinstance(value, vBroken) for value in found):
+        raise Unusable(_("{property} cannot be read.", property=name))
+    return found
 
 
 def _text(rule: Any) -> str:

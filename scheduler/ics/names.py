@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from typing import Final
 
-from icalendar import Event
+from icalendar import Event, vText
 
 PLAYLIST: Final = "X-TOCSIN-PLAYLIST"
 ZONES: Final = "X-TOCSIN-ZONES"
@@ -22,7 +23,17 @@ RECURRENCE: Final = "X-TOCSIN-RECURRENCE"
 DIGEST: Final = "X-OF"  # parameter of RECURRENCE
 UID_DOMAIN: Final = "@tocsin"
 
+_ESCAPED: Final = re.compile(r"\\(.)")
 _TIMING: Final = ("DTSTART", "DTEND", "DURATION", "RRULE", "RDATE", "EXDATE", "EXRULE")
+
+
+def text(event: Event, name: str) -> str:
+    """The value of one of our properties in a file that was read. It is TEXT; the parser, which does not know it,
+    leaves it escaped (RFC 5545, 3.3.11)."""
+    value = str(event[name])
+    if isinstance(event[name], vText):  # the file said VALUE=TEXT
+        return value
+    return _ESCAPED.sub(lambda found: "\n" if found[1] in "nN" else found[1], value)
 
 
 def digest(event: Event) -> str:

@@ -70,6 +70,9 @@ def read(data: bytes, tz: ZoneInfo, since: date) -> Imported:
             refused.append(_refused(events[0], why.sentence))
         except Rejected as why:
             refused.append(_refused(events[0], why.sentence))
+        except Exception as error:  # noqa: BLE001 - as above: one damaged component refuses itself alone
+            sentence = _("It cannot be read: {why}", why=f"{type(error).__name__}: {error}"[:200])
+            refused.append(_refused(events[0], sentence))
     return Imported(slots=tuple(slots), proposals=tuple(found), refused=tuple(refused))
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Final, assert_never
 from zoneinfo import ZoneInfo
 
@@ -19,6 +21,7 @@ from scheduler.model import (
     Daily,
     Dates,
     Festivals,
+    Recurrence,
     Slot,
     Weekly,
     Yearly,
@@ -43,8 +46,14 @@ def write(slots: Iterable[Slot], calendar: Calendar, tz: ZoneInfo, since: date) 
     file.add("X-WR-TIMEZONE", tz.key)
     for slot in sorted(slots, key=lambda slot: slot.id):
         file.add_component(_event(slot, calendar, tz, since))
-    file.add_missing_timezones()
+    file.add_component(_timezone(tz.key, since.year))
     return bytes(file.to_ical())
+
+
+@lru_cache(maxsize=16)
+def _timezone(key: str, year: int) -> icalendar.Timezone:
+    """The zone's offsets over the years that matter; the library's own search through all years takes long."""
+    return icalendar.Timezone.from_tzid(key, first_date=date(year - 1, 1, 1), last_date=date(year + 12, 1, 1))
 
 
 def _event(slot: Slot, calendar: Calendar, tz: ZoneInfo, since: date) -> Event:
@@ -81,31 +90,36 @@ def _own(slot: Slot) -> dict[str, str]:
 def _add_when(event: Event, slot: Slot, calendar: Calendar, tz: ZoneInfo, since: date) -> None:
     recurrence, rule = slot.recurrence, slot.recurrence.rule
     begin = recurrence.first or min(slot.created_at.astimezone(tz).date(), since)
-    first = next_date(recurrence, begin, calendar)
-    if first is None:  # over, or never: the rule itself is still in X-TOCSIN-RECURRENCE
-        event.add("DTSTART", datetime.combine(begin, slot.start or time(), tzinfo=tz))
-        return
+    # Intervals are counted from DTSTART, so it is a date of the rule, not one of those beside it.
+    first = next_date(replace(recurrence, also=()), begin, calendar)
     if isinstance(rule, CalendarDays | Festivals | Cron):
-        dates = _listed(slot, calendar, tz, max(since, begin))
-        starts = dates or [datetime.combine(first, slot.start or time(), tzinfo=tz)]
-        event.add("DTSTART", starts[0])
-        _add_dates(event, "RDATE", starts[1:])
-        return
-    assert slot.start is not None
-
-    def at(when: date) -> datetime:
-        assert slot.start is not None
-        return datetime.combine(when, slot.start, tzinfo=tz)
-
-    event.add("DTSTART", at(first))
-    also = {when for when in recurrence.also if when > first} - set(recurrence.without)
-    if isinstance(rule, Dates):
-        within = (d for d in rule.dates if d > first and d <= (recurrence.last or date.max))
-        also |= set(within) - set(recurrence.without)
+        starts = _listed(slot, calendar, tz, since)
+    elif first is None or isinstance(rule, Dates):
+        starts = [_at(slot, when, tz) for when in _all_dates(recurrence)]
     else:
-        event.add("RRULE", _rrule(rule, at(recurrence.last) if recurrence.last else None))
-        _add_dates(event, "EXDATE", [at(when) for when in sorted(set(recurrence.without)) if when > first])
-    _add_dates(event, "RDATE", [at(when) for when in sorted(also)])
+        event.add("DTSTART", _at(slot, first, tz))
+        event.add("RRULE", _rrule(rule, _at(slot, recurrence.last, tz) if recurrence.last else None))
+        without = sorted(when for when in set(recurrence.without) if when > first)
+        _add_dates(event, "EXDATE", [_at(slot, when, tz) for when in without])
+        also = sorted(set(recurrence.also) - set(recurrence.without) - {first})
+        _add_dates(event, "RDATE", [_at(slot, when, tz) for when in also])
+        return
+    # A VEVENT needs a start, even if the slot has none any more.
+    starts = starts or [_at(slot, first or begin, tz)]
+    event.add("DTSTART", starts[0])
+    _add_dates(event, "RDATE", starts[1:])
+
+
+def _at(slot: Slot, when: date, tz: ZoneInfo) -> datetime:
+    return datetime.combine(when, slot.start or time(), tzinfo=tz)
+
+
+def _all_dates(recurrence: Recurrence) -> list[date]:
+    """Every date of a recurrence that has only dates."""
+    dates = recurrence.rule.dates if isinstance(recurrence.rule, Dates) else ()
+    first, last = recurrence.first or date.min, recurrence.last or date.max
+    within = {when for when in dates if first <= when <= last}
+    return sorted((within | set(recurrence.also)) - set(recurrence.without))
 
 
 def _rrule(rule: Daily | Weekly | Yearly, last: datetime | None) -> dict[str, object]:

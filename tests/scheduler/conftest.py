@@ -29,7 +29,7 @@ class Make:
     tz: ZoneInfo = SHANGHAI
     unkind: Rules = UNKIND
 
-    def item(self, name: str, seconds: float = 600, **more: Any) -> Item:
+    def item(self, name: str, seconds: float = 600, /, **more: Any) -> Item:
         audio = AudioRef(
             sha256=name.ljust(64, "0"),
             url=f"http://audio/{name}",
@@ -39,10 +39,10 @@ class Make:
         )
         return Item(**{"id": name, "title": name, "audio": audio, "loudness_lufs": -16.0} | more)
 
-    def playlist(self, name: str, *items: str, **more: Any) -> Playlist:
+    def playlist(self, name: str, /, *items: str, **more: Any) -> Playlist:
         return Playlist(**{"id": name, "name": name, "items": items} | more)
 
-    def slot(self, name: str = "s", **more: Any) -> Slot:
+    def slot(self, name: str = "s", /, **more: Any) -> Slot:
         fields: dict[str, Any] = {
             "id": name,
             "name": name,

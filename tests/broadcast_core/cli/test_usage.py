@@ -16,7 +16,8 @@ COMMANDS = [
     "mode", "mode show", "mode set", "mode clear", "schedule", "schedule add", "schedule list", "schedule show",
     "schedule remove", "schedule preview", "schedule check", "schedule import", "schedule export", "playlist",
     "playlist add", "playlist list", "playlist show", "playlist remove", "kindness", "kindness show", "kindness set",
-    "calendar", "calendar show", "calendar set", "report", "report plays", "registry", "registry import", "registry export", "registry show", "registry provision", "doctor", "serve",
+    "calendar", "calendar show", "calendar set", "report", "report plays", "registry",
+    "registry import", "registry export", "registry show", "registry provision", "doctor", "serve",
     "simulate", "demo", "bench",
 ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The core with items in its library and its field in memory, in a thread of its own, and the command line before it."""
+"""The core with items in its library and its field in memory, in a thread, and the command line before it."""
 
 from __future__ import annotations
 
