@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
@@ -59,7 +59,7 @@ class Report:
         title = Text(first if first == last else f"{first} – {last}", style="bold")
         if not self._answer["occurrences"]:
             return Group(title, Text(self._say(_("Nothing was due."))))
-        parts: list[RenderableType] = [title, self._occurrences()]
+        parts: list[RenderableType] = [title, self._occurrences(), *self._failures()]
         if self._answer["items"]:
             parts += ["", self._items()]
         if self._answer["zones"]:
@@ -79,9 +79,12 @@ class Report:
                 Text(str(found["failed"]), style="red" if found["failed"] else "dim"),
                 str(found["withdrawn"]),
             )
-            for reason, count in sorted(found["reasons"].items(), key=lambda one: -one[1]):
-                table.add_row("", Text(f"{count} × {self._say(REASONS[reason])}", style="red"))
         return table
+
+    def _failures(self) -> Iterator[Text]:
+        for found in self._answer["occurrences"]:
+            for reason, count in sorted(found["reasons"].items(), key=lambda one: -one[1]):
+                yield Text(f"{count} × {self._say(REASONS[reason])} ({found['key']})", style="red")
 
     def _items(self) -> Table:
         table = self._table(_("item"), _("to its end"), _("minutes"), _("speakers"), _("cut off because"))

@@ -48,6 +48,8 @@ async def _follow(at: Where, board: _Board, within: timedelta, *, drawn: bool) -
                         board.update(message, picture)
                         if board.done(message):
                             break
+    if not console.is_terminal:
+        console.print()  # the display leaves its last line open there
 
 
 class _Board:
@@ -100,12 +102,16 @@ class _Board:
         if missing:
             lines.append((_("Who is not there learns its mode when it is back, before it plays anything."), "dim"))
         if proof["simulated"]:
-            simulated = _("{count} of {targets} targets are simulated and count as no proof.",
-                          count=proof["simulated"], targets=proof["speakers"])  # fmt: skip
-            lines.append((simulated, "magenta"))
+            lines.append((_simulated(proof["simulated"], proof["speakers"]), "magenta"))
         if proof["seconds"] is not None and not missing:
             lines.append((_("The last one after {seconds} s.", seconds=f"{proof['seconds']:.2f}"), "green"))
         return lines
+
+
+def _simulated(count: int, targets: int) -> Sentence:
+    if count == targets:
+        return _("All {targets} targets are simulated: this is no proof.", targets=targets)
+    return _("{count} of {targets} targets are simulated and count as no proof.", count=count, targets=targets)
 
 
 def _newest(picture: Picture) -> Json | None:

@@ -157,8 +157,9 @@ async def test_the_schedule_is_locked_where_there_is_an_emergency(core: Any, pla
     file = (await (await core.ask("GET", f"{V1}/schedule.ics")).text()).encode()
     await said(core, "POST", f"{SCHEDULE}/import", 409, data=file, headers=ICS)
     await said(core, "PUT", f"{SCHEDULE}/slots/south", json=SLOT | {"zones": ["S"], "volume": 1})  # undisturbed
-    day = await said(core, "GET", f"{SCHEDULE}/preview?zone=N1")
+    day = await said(core, "GET", f"{SCHEDULE}/preview?zone=N1&date={DAY}")
     assert day["segments"] == []
+    assert {h["held"] for h in day["held"]} == {"emergency_mode"}
     await said(core, "POST", f"{V1}/modes/N1/clear", json={"reason": "over"})
     await said(core, "PUT", f"{SCHEDULE}/slots/s", json=SLOT | {"volume": 1})
 

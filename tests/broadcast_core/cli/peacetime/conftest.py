@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import structlog
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -58,6 +59,9 @@ def town(tmp_path: Path) -> Iterator[Town]:
     def do(act: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(act, loop).result(PATIENCE_S)
 
+    # The core's log would come between the lines of a command that runs in this process.
+    log = (tmp_path / "core.log").open("w")
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
     try:
         core = do(start_core(stack, tmp_path, Limits()))
         token = tmp_path / "token"
@@ -69,3 +73,5 @@ def town(tmp_path: Path) -> Iterator[Town]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(PATIENCE_S)
         loop.close()
+        structlog.reset_defaults()
+        log.close()
