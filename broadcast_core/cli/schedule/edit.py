@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -80,23 +80,17 @@ def add(
     if file is not None:
         playlists, slots = read_records(file)
     else:
-        rule = recurrence.typed(every)
-        when = {
-            "first": None if first is None else recurrence.one_date(first, "--from"),
-            "last": None if last is None else recurrence.one_date(last, "--until"),
-            "without": [d for text in without or () for d in recurrence.dates(text, "--without")],
-            "also": [d for text in also or () for d in recurrence.dates(text, "--also")],
-        }
+        when = recurrence.bounded(every, first=first, last=last, without=without, also=also)
         _wanted({"--zones": zones, "--for": length, "--playlist": playlist})
-        if at is None and rule["rule"] != _CRON:
+        if at is None and when["rule"] != _CRON:
             bad_input(_("The slot has no start."), "--at")
         said: Record = {
             "id": slot,
             "name": name or slot,
-            "zones": [zone.strip() for text in zones or () for zone in text.split(",") if zone.strip()],
+            "zones": split(zones),
             "start": at,
             "length_s": None if length is None else length.total_seconds(),
-            "recurrence": {**rule, **{key: value for key, value in when.items() if value}},
+            "recurrence": when,
             "playlist": playlist,
             "volume": volume,
             "authority": authority,
@@ -141,6 +135,11 @@ def read_records(file: Path) -> tuple[list[Record], list[Record]]:
         if not isinstance(value, list) or not all(isinstance(one, Mapping) and one.get("id") for one in value):
             bad_input(_("A list of records is wanted here, each with its id."), name)
     return [dict(one) for one in found.get("playlists", ())], [dict(one) for one in found.get("slots", ())]
+
+
+def split(texts: Sequence[str] | None) -> list[str]:
+    """Codes that were typed with commas between them, or one by one."""
+    return [code.strip() for text in texts or () for code in text.split(",") if code.strip()]
 
 
 def tell_warnings(warnings: Iterable[Mapping[str, Any]]) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from broadcast_core.cli.client import JsonOption, core, json_of, print_json, read_file, save, say, say_error
 from broadcast_core.cli.exits import FAILED, OK
-from broadcast_core.cli.schedule.edit import tell_warnings
+from broadcast_core.cli.schedule.edit import split, tell_warnings
 from broadcast_core.cli.schedule.look import when
 from broadcast_core.i18n import _, terminal_language
 
@@ -38,8 +38,7 @@ def import_schedule(
 ) -> None:
     """Import an iCalendar file. Exit code 1 if something of it could not become a slot."""
     body = sys.stdin.buffer.read() if file == "-" else read_file(Path(file))
-    codes = [zone.strip() for text in zones or () for zone in text.split(",") if zone.strip()]
-    parameters = [("zone", code) for code in codes]
+    parameters = [("zone", code) for code in split(zones)]
     parameters += [("playlist", playlist)] if playlist is not None else []
     parameters += [("volume", str(volume))] + ([("authority", authority)] if authority is not None else [])
     parameters += [("dry_run", "true")] if dry_run else []

@@ -43,6 +43,19 @@ def typed(text: str) -> Record:
             return _unknown(text)
 
 
+def bounded(
+    every: str, *, first: str | None, last: str | None, without: Sequence[str] | None, also: Sequence[str] | None
+) -> Record:
+    """The whole recurrence: the rule, and the bounds that were said."""
+    bounds = {
+        "first": None if first is None else one_date(first, "--from"),
+        "last": None if last is None else one_date(last, "--until"),
+        "without": [day for text in without or () for day in dates(text, "--without")],
+        "also": [day for text in also or () for day in dates(text, "--also")],
+    }
+    return typed(every) | {name: value for name, value in bounds.items() if value}
+
+
 def dates(text: str, option: str) -> list[str]:
     """Dates with commas between them; ends the command over one that is none."""
     return [one_date(part, option) for part in text.split(",") if part.strip()]
