@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -56,6 +57,7 @@ log = structlog.get_logger(__name__)
 
 async def serve(settings: Settings, *, ready: Callable[[Services], None] | None = None) -> None:
     """Run the core until SIGTERM or SIGINT. `ready` is called once everything listens."""
+    os.umask(0o077)  # the database holds endpoints' keys and phone numbers, and its directory may be open to all
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from broadcast_core.config import Mqtt, Settings
 from broadcast_core.keys import EndpointKeys, signing_keys
-from broadcast_core.model import Domain
+from broadcast_core.model import Channel, Domain, Endpoint
+from broadcast_core.registry import rows
 from broadcast_core.signing import LocalSigner
 from broadcast_core.store import Store
 from drivers.ip_speaker.wire import provision
 from drivers.ip_speaker.wire.provision import Broker, Provision, SpeakerKey
 
 
-async def provision_from(settings: Settings) -> bytes:
-    """The provision file of every speaker of an installation, from its data directory; nothing is changed.
+async def provision_from(settings: Settings, chosen: Callable[[Endpoint], bool] = lambda _speaker: True) -> bytes:
+    """The provision file of an installation's `chosen` speakers, from its data directory; nothing is changed.
 
     Raises FileNotFoundError or StorageFailed if the core has not been started on it yet.
     """
@@ -23,7 +24,9 @@ async def provision_from(settings: Settings) -> bytes:
     signer = LocalSigner(signing_keys(settings.secrets_dir))
     async with Store.reading(settings.database_url) as store:
         keys = await EndpointKeys.load(store)
-    return provision_file(settings.mqtt, signer, keys, keys.endpoint_ids())
+        registry = await rows.load(store)
+    speakers = sorted(e.id for e in registry.endpoints.values() if e.channel is Channel.SPEAKER and chosen(e))
+    return provision_file(settings.mqtt, signer, keys, speakers)
 
 
 def provision_file(

@@ -167,7 +167,7 @@ class Runner:
             kind=MessageKind.SLOT,
             alert_id=alert_id,
             revision=revision,
-            starts={Channel.SPEAKER: _start(alert_id, revision, sent, now)},
+            starts={Channel.SPEAKER: _start(alert_id, revision, sent)},
             targets=endpoints,
             expires=sent.expires,
             actor=_ACTOR,
@@ -248,7 +248,7 @@ def digest_of(sent: Sent) -> str:
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 
-def _start(alert_id: str, revision: int, sent: Sent, now: datetime) -> Start:
+def _start(alert_id: str, revision: int, sent: Sent) -> Start:
     return Start(
         alert_id=alert_id,
         revision=revision,
@@ -260,7 +260,7 @@ def _start(alert_id: str, revision: int, sent: Sent, now: datetime) -> Start:
             urgency=Urgency.UNKNOWN,
             certainty=Certainty.UNKNOWN,
         ),
-        issued_at=now,
+        issued_at=sent.occurrence.starts_at,  # of equals the one that begins first has the turn, whenever it was sent
         starts_at=sent.occurrence.starts_at,
         expires=sent.expires,
         content=Programme(clips=sent.clips, late=sent.slot.late, grace=sent.slot.grace),

@@ -71,15 +71,17 @@ async def run(courses: Sequence[Course]) -> AsyncIterator[dict[str, Any]]:
 
 async def _course(course: Course) -> AsyncIterator[dict[str, Any]]:
     async with AsyncExitStack() as stack:
+        # Two brokers: one alone would need descriptors for both fleets, and 20,000 is a common limit.
+        raw_port, _raw_broker = await stack.enter_async_context(mosquitto())
         port, broker = await stack.enter_async_context(mosquitto())
-        echo = process("broadcast_core.bench.echo", str(port), str(course.speakers))
+        echo = process("broadcast_core.bench.echo", str(raw_port), str(course.speakers))
         await stack.enter_async_context(echo)
-        raw = RawLimit(port, course.speakers)
+        raw = RawLimit(raw_port, course.speakers)
         await raw.start()
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tocsin-bench-")))
         ours, provision = await stack.enter_async_context(our_path(directory, port, course.speakers))
         fleet = await stack.enter_async_context(process(*_FLEETS[course.fleet], str(provision)))
-        naive = NaiveWay(port, course.speakers) if course.naive else None
+        naive = NaiveWay(raw_port, course.speakers) if course.naive else None
         rounds: list[dict[str, float]] = []
         for number in range(-_WARM_UPS, course.rounds):
             measured = await _round(raw, naive, ours, fleet, broker)

@@ -120,8 +120,9 @@ _COMMANDS: Final[Commands] = {
     ),
     "simulate": Command(
         _(
-            "Run every speaker, relay board and the SMS gateway that the settings and the registry name, simulated. "
-            "On the core's machine, after its registry was imported: the speakers' keys come from its data directory."
+            "Run the registry's simulated speakers, and every relay board and the SMS gateway that the settings "
+            "name. On the core's machine, after its registry was imported: the speakers' keys come from its data "
+            "directory. Real speakers are left alone."
         ),
         "broadcast_core.cli.simulate:simulate",
     ),

@@ -31,7 +31,7 @@ _REASON_S: Final = 1.0
 _LONGEST_REASON: Final = 1000
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1000, description="how many at most")]
-RevisionNumber = Annotated[int, msgspec.Meta(ge=1)]
+RevisionNumber = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]  # what the database can be asked for
 
 
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,13 +8,13 @@ import msgspec
 from aiohttp import web
 
 from broadcast_core.web.problem import language_for
-from scheduler.checks import Finding
+from scheduler.checks import Finding, FindingKind
 
 
 class FindingBody(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to know about the schedule."""
 
-    problem: str  # of a closed list: docs/peacetime.md
+    problem: FindingKind
     refused: bool
     slot: str | None
     field: str

@@ -160,7 +160,8 @@ class Fleet:
         assert self._world is not None
         flash = self._memories.setdefault(speaker.id, Memory(session=int(self._clock.now().timestamp())))
         if speaker.id in self._options.record:
-            flash.tones.clear()  # their sound is wanted, so they fetch them anew
+            flash.tones.clear()  # their sound is wanted, so they fetch it anew
+            flash.store.clear()
         station = Station(Mac(speaker.id, speaker.mac_key), flash, self._world, random)
         station.afflict(self._faults.of(speaker.id))
         return station

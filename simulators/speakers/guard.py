@@ -39,6 +39,7 @@ class Admitted:
     command: Command
     standing: Standing | None = None
     issued_at: datetime | None = None
+    token: bytes = b""  # of a start: as it was signed
 
 
 class NotUnderstood(Struct, frozen=True):
@@ -91,7 +92,7 @@ class Guard:
         if verified.scope is not _scope_for(read):
             return Refused("scope")
         if isinstance(read, StartCommand):
-            return _admitted_start(read)
+            return _admitted_start(read, token)
         return Admitted(read)
 
     def _not_understood(self, verified: Verified) -> Verdict:
@@ -120,14 +121,25 @@ class SharedOpener:
         return verdict
 
 
+def nested_start(opener: Opener, token: bytes, me: str) -> tuple[Admitted, StartCommand] | None:
+    """A complete signed start that came within something else; None if it proves nothing."""
+    verdict = opener(token)
+    if not isinstance(verdict, Admitted) or not isinstance(verdict.command, StartCommand):
+        return None
+    start = verdict.command
+    if start.sound_class == "test" and start.target.endpoints != (me,):
+        return None
+    return verdict, start
+
+
 def _scope_for(read: Command) -> KeyScope:
     return SCOPE_OF_CLASS[read.sound_class] if isinstance(read, StartCommand) else KeyScope.CONTROL
 
 
-def _admitted_start(read: StartCommand) -> Verdict:
+def _admitted_start(read: StartCommand, token: bytes) -> Verdict:
     if read.sound_class == "test" and (read.target.zone is not None or len(read.target.endpoints) != 1):
         return Refused("scope")  # a test key reaches one endpoint at a time
     try:
-        return Admitted(read, read.standing, from_ms(read.iat))
+        return Admitted(read, read.standing, from_ms(read.iat if read.issued is None else read.issued), token)
     except OverflowError:
         return Refused("malformed")

@@ -12,7 +12,7 @@ import pytest
 from broadcast_core.errors import Rejected, RejectReason
 from broadcast_core.model import Authority
 from scheduler.calendar import CalendarEdit, edited
-from scheduler.checks import Finding, Problem, check, refuse
+from scheduler.checks import Finding, FindingKind, check, refuse
 from scheduler.kindness import DEFAULT, Quiet, Rules
 from scheduler.layout import lay_out
 from scheduler.model import (
@@ -45,29 +45,34 @@ def test_a_good_schedule_has_nothing_to_say(make: Any) -> None:
 @pytest.mark.parametrize(
     ("slot", "problem", "reason", "field"),
     [
-        ({"zones": ()}, Problem.NO_ZONE, RejectReason.NO_AREA, "zones"),
-        ({"zones": ("D", "X")}, Problem.UNKNOWN_ZONE, RejectReason.UNKNOWN_AREA, "zones"),
-        ({"playlist": "none"}, Problem.UNKNOWN_PLAYLIST, RejectReason.NOT_FOUND, "playlist"),
-        ({"playlist": "empty"}, Problem.PLAYLIST_EMPTY, RejectReason.MISSING, "playlist"),
-        ({"playlist": "ghost"}, Problem.UNKNOWN_ITEM, RejectReason.NOT_FOUND, "playlist"),
-        ({"playlist": "old"}, Problem.ITEM_EXPIRES, RejectReason.EXPIRED, "playlist"),
-        ({"length": timedelta(minutes=9)}, Problem.TOO_LONG, RejectReason.TOO_LARGE, "length"),
-        ({"length": timedelta(0)}, Problem.LENGTH, RejectReason.INVALID_VALUE, "length"),
-        ({"length": timedelta(hours=25)}, Problem.LENGTH, RejectReason.INVALID_VALUE, "length"),
-        ({"grace": timedelta(hours=1)}, Problem.LENGTH, RejectReason.INVALID_VALUE, "grace"),
-        ({"volume": 0}, Problem.VOLUME, RejectReason.INVALID_VALUE, "volume"),
-        ({"volume": 101}, Problem.VOLUME, RejectReason.INVALID_VALUE, "volume"),
-        ({"recurrence": Recurrence(rule=Dates(dates=(date(2020, 1, 1),)))}, Problem.RECURRENCE, None, "recurrence"),
+        ({"zones": ()}, FindingKind.NO_ZONE, RejectReason.NO_AREA, "zones"),
+        ({"zones": ("D", "X")}, FindingKind.UNKNOWN_ZONE, RejectReason.UNKNOWN_AREA, "zones"),
+        ({"playlist": "none"}, FindingKind.UNKNOWN_PLAYLIST, RejectReason.NOT_FOUND, "playlist"),
+        ({"playlist": "empty"}, FindingKind.PLAYLIST_EMPTY, RejectReason.MISSING, "playlist"),
+        ({"playlist": "ghost"}, FindingKind.UNKNOWN_ITEM, RejectReason.NOT_FOUND, "playlist"),
+        ({"playlist": "old"}, FindingKind.ITEM_EXPIRES, RejectReason.EXPIRED, "playlist"),
+        ({"length": timedelta(minutes=9)}, FindingKind.TOO_LONG, RejectReason.TOO_LARGE, "length"),
+        ({"length": timedelta(0)}, FindingKind.LENGTH, RejectReason.INVALID_VALUE, "length"),
+        ({"length": timedelta(hours=25)}, FindingKind.LENGTH, RejectReason.INVALID_VALUE, "length"),
+        ({"grace": timedelta(hours=1)}, FindingKind.LENGTH, RejectReason.INVALID_VALUE, "grace"),
+        ({"volume": 0}, FindingKind.VOLUME, RejectReason.INVALID_VALUE, "volume"),
+        ({"volume": 101}, FindingKind.VOLUME, RejectReason.INVALID_VALUE, "volume"),
+        (
+            {"recurrence": Recurrence(rule=Dates(dates=(date(2020, 1, 1),)))},
+            FindingKind.RECURRENCE,
+            None,
+            "recurrence",
+        ),
         (
             {"start": None, "recurrence": Recurrence(rule=Cron(expression="* * * * *"))},
-            Problem.RECURRENCE,
+            FindingKind.RECURRENCE,
             None,
             "recurrence.expression",
         ),
     ],
 )
 def test_a_bad_slot_is_refused_with_its_field(
-    make: Any, slot: dict[str, Any], problem: Problem, reason: RejectReason | None, field: str
+    make: Any, slot: dict[str, Any], problem: FindingKind, reason: RejectReason | None, field: str
 ) -> None:
     found = findings(
         make,
@@ -88,7 +93,7 @@ def test_a_bad_slot_is_refused_with_its_field(
 
 def test_an_identifier_that_would_break_a_key_is_refused(make: Any) -> None:
     for bad in ("a/b", "", "x" * 65, "早", "a b"):
-        assert findings(make, make.slot(bad))[0].problem is Problem.IDENTIFIER
+        assert findings(make, make.slot(bad))[0].problem is FindingKind.IDENTIFIER
 
 
 def test_overlaps_are_saved_with_a_warning_that_says_who_wins(make: Any) -> None:
@@ -98,7 +103,7 @@ def test_overlaps_are_saved_with_a_warning_that_says_who_wins(make: Any) -> None
         make.slot("county", start=time(8, 5), zones=("A",)),
         make.slot("elsewhere", zones=("C",)),
     )
-    assert [(f.problem, f.refused, f.slot_id) for f in found] == [(Problem.OVERLAP, False, "town")]
+    assert [(f.problem, f.refused, f.slot_id) for f in found] == [(FindingKind.OVERLAP, False, "town")]
     assert str(found[0].sentence) == "“county” interrupts “town” on 2026-11-25: its authority is higher."
     refuse(found)  # nothing to refuse
 
@@ -110,7 +115,7 @@ def test_an_item_that_expires_before_it_plays_is_a_warning_as_long_as_others_are
         make.item("soon", 60, expires_on=date(2026, 11, 27)),
         make.slot(recurrence=Recurrence(rule=Daily(), first=date(2026, 11, 28))),
     )
-    assert [(f.problem, f.refused) for f in found] == [(Problem.ITEM_EXPIRES, False)]
+    assert [(f.problem, f.refused) for f in found] == [(FindingKind.ITEM_EXPIRES, False)]
     assert "“soon” expires before it plays" in str(found[0].sentence)
 
 
@@ -118,7 +123,7 @@ def test_a_playlist_longer_than_its_slot_is_cut_where_that_was_chosen(make: Any)
     slot = make.slot(length=timedelta(minutes=15), overrun=Overrun.CUT)
     items = (make.item("a"), make.item("b"), make.item("c"))
     found = findings(make, *items, slot)
-    assert (found[0].problem, found[0].refused) == (Problem.TOO_LONG, False)
+    assert (found[0].problem, found[0].refused) == (FindingKind.TOO_LONG, False)
     day = what_plays(make.circumstances(make.schedule(*items, slot)), "A", TODAY)
     assert [(s.item_id, s.ends_at - s.starts_at) for s in day.segments] == [
         ("a", timedelta(minutes=10)),
@@ -137,20 +142,20 @@ def test_what_kindness_would_hold_is_warned_of_when_it_is_saved(make: Any) -> No
         rules=replace(DEFAULT, ceilings=()),
     )
     said = {(f.slot_id, f.problem): str(f.sentence) for f in found}
-    assert said[("early", Problem.HELD)].endswith("in D and 5 other zones: Quiet hours.")
-    assert "no-repeat window" in said[("again", Problem.HELD)]
+    assert said[("early", FindingKind.HELD)].endswith("in D and 5 other zones: Quiet hours.")
+    assert "no-repeat window" in said[("again", FindingKind.HELD)]
     assert all(not f.refused for f in found)
 
 
 def test_a_slot_beyond_the_coming_days_is_played_through_as_well(make: Any) -> None:
     quiet = Rules(quiet=(Quiet(start=time(8), end=time(9)),), ceilings=(), no_repeat=timedelta(), budget=1e9)
     slot = make.slot(recurrence=Recurrence(rule=Dates(dates=(date(2027, 6, 1),))))
-    assert [f.problem for f in findings(make, slot, rules=quiet)] == [Problem.HELD]
+    assert [f.problem for f in findings(make, slot, rules=quiet)] == [FindingKind.HELD]
 
 
 def test_a_slot_on_working_days_says_which_years_are_not_announced(make: Any) -> None:
     found = findings(make, make.slot(recurrence=Recurrence(rule=CalendarDays(kind=DayKind.WORK))))
-    assert [f.problem for f in found] == [Problem.CALENDAR]
+    assert [f.problem for f in found] == [FindingKind.CALENDAR]
     assert "2027" in str(found[0].sentence)
 
 

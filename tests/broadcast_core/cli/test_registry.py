@@ -57,3 +57,14 @@ def test_the_provision_file_has_every_speaker_and_is_nobody_elses_to_read(core: 
     core.run("registry", "provision", "--out", str(file))
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert len(json.loads(file.read_text())["speakers"]) == 14
+
+
+def test_one_speakers_provision_file_has_no_other_speakers_key(core: Any, tmp_path: Path) -> None:
+    everybody, one = tmp_path / "all.json", tmp_path / "one.json"
+    core.run("registry", "provision", "--out", str(everybody))
+    speaker = json.loads(everybody.read_text())["speakers"][3]
+    core.run("registry", "provision", "--out", str(one), "--endpoint", speaker["id"])
+    assert json.loads(one.read_text())["speakers"] == [speaker]
+    refused = core.run("registry", "provision", "--out", str(tmp_path / "x"), "--endpoint", "nobody", code=1)
+    assert "nobody" in refused.stderr
+    assert not (tmp_path / "x").exists()

@@ -71,6 +71,8 @@ class FieldInMemory:
         self.answers = tuple(answers)
         self.sent: list[Delivery] = []
         self.down = False
+        self.hangs: asyncio.Event | None = None  # set it to let a hanging channel go on
+        self.forgetful = False  # takes what it is given, and fails before it has said so
         self._events: asyncio.Queue[Batch | None] = asyncio.Queue()
 
     @property
@@ -86,7 +88,11 @@ class FieldInMemory:
     async def send(self, deliveries: Sequence[Delivery]) -> None:
         if self.down:
             raise DriverUnavailable(self._channel, "down")
+        if self.hangs is not None:
+            await self.hangs.wait()
         self.sent += deliveries
+        if self.forgetful:
+            raise DriverUnavailable(self._channel, "no acknowledgement")
         for delivery in deliveries:
             for progress in self.answers:
                 self.say(delivery, progress)
@@ -124,6 +130,8 @@ class Site:
         self.speak: Speak = tone_only
         self.registry_changed: Callable[[Registry, Change], Awaitable[None]] = unchanged
         self.journal = Journal(folder / "stops.journal")
+        self.voice = asyncio.Event()  # while it is not set, composing takes its time
+        self.voice.set()
         self._stack = AsyncExitStack()
         self._numbers = iter(range(1, 1000))
 
@@ -163,7 +171,7 @@ class Site:
             dispatch=self.dispatch,
             current=registry,
             patterns=patterns(),
-            speak=self.speak,
+            speak=self._speak,
             clock=self.clock,
             registry_changed=self.registry_changed,
             began=self.following.began,
@@ -216,6 +224,10 @@ class Site:
     @staticmethod
     async def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
         await until(true, seconds)
+
+    async def _speak(self, words: Sequence[Words], level: Level, clip: str | None) -> Spoken:
+        await self.voice.wait()
+        return await self.speak(words, level, clip)
 
     def states(self, alert_id: str, revision: int = 1) -> Counter[tuple[DeliveryKind, Progress]]:
         live = self.live.get(alert_id, revision)
