@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-import base64
 import asyncio
+import base64
 import json
 import subprocess
 import sys
