@@ -26,6 +26,10 @@ STATES: Final[Mapping[str, Sentence]] = {
     "stopped": _("stopped"),
     "finished": _("finished"),
 }
+MODES: Final[Mapping[str, Sentence]] = {
+    "peacetime": _("PEACETIME"),
+    "emergency": _("EMERGENCY"),
+}
 # Each of `broadcast_core.model.Reason`; an endpoint's own words, where it has any, are in the report.
 REASONS: Final[Mapping[str, Sentence]] = {
     "offline": _("not connected"),

@@ -48,7 +48,7 @@ class TokenScope(StrEnum):
     MODE_SET = "mode:set"  # peacetime or emergency
     REGISTRY_WRITE = "registry:write"
     PUBLICITY_WRITE = "publicity:write"  # what sounds in peacetime: library, playlists, slots
-    ADMIN = "admin"  # tokens, and personal data in exports; sends no alert by that right alone
+    ADMIN = "admin"  # tokens, kindness, the calendar, personal data in exports; sends no alert by that right alone
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

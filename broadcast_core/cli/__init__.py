@@ -54,12 +54,73 @@ _MEDIA: Final[Commands] = {
         "broadcast_core.cli.media:remove",
     ),
 }
+_MODE: Final[Commands] = {
+    "show": Command(_("Where the district stands: who set what, and why."), "broadcast_core.cli.mode.look:show"),
+    "set": Command(
+        _("Switch zones to emergency or peacetime: tocsin mode set ZONE emergency --reason …"),
+        "broadcast_core.cli.mode.switch:set_mode",
+    ),
+    "clear": Command(
+        _("Let zones have the mode of the zone above them again."), "broadcast_core.cli.mode.switch:clear"
+    ),
+}
+_SCHEDULE: Final[Commands] = {
+    "add": Command(_("Save slots, from options or from a file."), "broadcast_core.cli.schedule.edit:add"),
+    "list": Command(_("All slots: when, where, what."), "broadcast_core.cli.schedule.look:list_slots"),
+    "show": Command(_("One slot."), "broadcast_core.cli.schedule.look:show"),
+    "remove": Command(
+        _("Remove slots; what of them is on the speakers is taken back."), "broadcast_core.cli.schedule.edit:remove"
+    ),
+    "preview": Command(
+        _("A zone's day: what plays, what is held and why. Nothing is saved."),
+        "broadcast_core.cli.schedule.preview:preview",
+    ),
+    "check": Command(
+        _("What there is to say about the schedule. Exit code 1 if something is wrong."),
+        "broadcast_core.cli.schedule.look:check",
+    ),
+    "import": Command(_("Import an iCalendar file."), "broadcast_core.cli.schedule.files:import_schedule"),
+    "export": Command(_("Export all slots as iCalendar."), "broadcast_core.cli.schedule.files:export"),
+}
+_PLAYLIST: Final[Commands] = {
+    "add": Command(_("Save a playlist of items of the library."), "broadcast_core.cli.playlist:add"),
+    "list": Command(_("All playlists, and which slots play them."), "broadcast_core.cli.playlist:list_playlists"),
+    "show": Command(_("One playlist."), "broadcast_core.cli.playlist:show"),
+    "remove": Command(_("Remove playlists that no slot plays."), "broadcast_core.cli.playlist:remove"),
+}
+_KINDNESS: Final[Commands] = {
+    "show": Command(
+        _("Quiet hours, volume ceilings, the no-repeat window and the nuisance budget."),
+        "broadcast_core.cli.kindness:show",
+    ),
+    "set": Command(
+        _("Change what a zone sets; what is not said stays as it is."), "broadcast_core.cli.kindness:set_kindness"
+    ),
+}
+_CALENDAR: Final[Commands] = {
+    "show": Command(_("Working days and days of rest, make-up days included."), "broadcast_core.cli.calendar:show"),
+    "set": Command(
+        _("Say what kind of day a date is, whatever was announced."), "broadcast_core.cli.calendar:set_day"
+    ),
+}
+_REPORT: Final[Commands] = {
+    "plays": Command(
+        _("What the speakers have proven to have played, by occurrence, item and zone."),
+        "broadcast_core.cli.plays:plays",
+    ),
+}
 _COMMANDS: Final[Commands] = {
     "stop": Command(
         _("End an alert everywhere, now: the one that is live, the one you name, or --all."),
         "broadcast_core.cli.alert.stop:stop",
     ),
     "alert": Command(_("Alerts: send, list, show, watch, stop, report."), _ALERT),
+    "mode": Command(_("Peacetime or emergency, by zone: show, set, clear."), _MODE),
+    "schedule": Command(_("What plays when: add, list, show, remove, preview, check, import, export."), _SCHEDULE),
+    "playlist": Command(_("Playlists: add, list, show, remove."), _PLAYLIST),
+    "kindness": Command(_("Quiet hours, ceilings, budgets by zone: show, set."), _KINDNESS),
+    "calendar": Command(_("Working days and days of rest: show, set."), _CALENDAR),
+    "report": Command(_("Proof of play."), _REPORT),
     "registry": Command(_("Zones and endpoints: import, export, show, provision."), _REGISTRY),
     "media": Command(_("The library of peacetime: add, list, show, remove."), _MEDIA),
     "doctor": Command(

@@ -41,7 +41,7 @@ def add(
         str | None,
         typer.Option(
             metavar="position|start|skip|live",
-            help=_("What it does after an interruption; goes on, if not said.").msgid,
+            help=_("What it does after an interruption; else it goes on.").msgid,
         ),
     ] = None,
     chime: Annotated[bool, typer.Option("--chime", help=_("A chime before the words.").msgid)] = False,

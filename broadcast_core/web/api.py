@@ -14,8 +14,10 @@ from broadcast_core.tokens import TokenBook
 from broadcast_core.web import (
     access,
     alerts,
+    calendar,
     events,
     health,
+    kindness,
     media,
     media_upload,
     modes,
@@ -24,6 +26,7 @@ from broadcast_core.web import (
     registry_files,
     reports,
     schedule,
+    schedule_files,
     submission,
 )
 from broadcast_core.web.connections import Connections, Limits
@@ -81,6 +84,9 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
     *alerts.ROUTES,
     *modes.ROUTES,
     *schedule.ROUTES,
+    *schedule_files.ROUTES,
+    *kindness.ROUTES,
+    *calendar.ROUTES,
     *plays.ROUTES,
     *reports.ROUTES,
     *events.ROUTES,

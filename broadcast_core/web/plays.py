@@ -61,6 +61,7 @@ class PlaysBody(msgspec.Struct, frozen=True, kw_only=True):
 
     first: date
     last: date
+    timezone: str  # whose local dates they are
     occurrences: tuple[OccurrenceBody, ...]
     items: Mapping[str, PlayedBody]
     zones: Mapping[str, float]
@@ -78,6 +79,7 @@ async def show_plays(request: web.Request, query: PlaysQuery) -> web.Response:
         PlaysBody(
             first=found.first,
             last=found.last,
+            timezone=request.app[SCHEDULE].timezone.key,
             occurrences=tuple(_occurrence(o) for o in found.occurrences),
             items={item: _item(s) for item, s in found.items.items()},
             zones=found.zones,

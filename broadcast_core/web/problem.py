@@ -57,6 +57,21 @@ _TITLES: Final[Mapping[HTTPStatus, Sentence]] = {
 }
 
 
+# What `NotFound` names, as people read it.
+_KINDS: Final[Mapping[str, Sentence]] = {
+    "alert": _("alert"),
+    "CAP message": _("CAP message"),
+    "edit": _("day set by hand"),
+    "endpoint": _("endpoint"),
+    "kindness": _("kindness of its own for"),
+    "mode": _("mode of its own for"),
+    "playlist": _("playlist"),
+    "slot": _("slot"),
+    "token": _("token"),
+    "zone": _("zone"),
+}
+
+
 class ProblemRow(msgspec.Struct, frozen=True, kw_only=True):
     """One refused row of an import. The header is line 1; of GeoJSON the line is the feature's number."""
 
@@ -112,7 +127,8 @@ def problem_of(error: TocsinError, language: str) -> Problem:
         case RegistryRejected():
             return _of_rows(error, language)
         case NotFound():
-            sentence = _("There is no {kind} {identifier}.", kind=error.kind, identifier=error.identifier)
+            kind = _KINDS.get(error.kind, error.kind)
+            sentence = _("There is no {kind} {identifier}.", kind=kind, identifier=error.identifier)
             return _problem(RejectReason.NOT_FOUND, sentence, language)
         case StorageFailed():
             # The database's own words stay in the log: they name files and statements.

@@ -6,26 +6,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
-from broadcast_core.cli.client import Api, JsonOption, core, json_of, print_json, read_file, say, say_error
-from broadcast_core.cli.composing import Words, compose, duration, is_json, wishes, with_wishes
+from broadcast_core.cli.client import Api, JsonOption, bad_input, core, json_of, print_json, read_file, say, say_error
+from broadcast_core.cli.composing import Words, compose, is_json, wishes, with_wishes
+from broadcast_core.cli.duration import option as duration_option
 from broadcast_core.cli.exits import BAD_INPUT
 from broadcast_core.clock import SystemClock
 from broadcast_core.errors import AlertRejected
-from broadcast_core.i18n import Sentence, _, terminal_language
+from broadcast_core.i18n import _, terminal_language
 from broadcast_core.model import Severity
-
-
-def _lifetime(text: str | timedelta) -> timedelta:
-    try:
-        return duration(text)
-    except ValueError:
-        raise typer.BadParameter(
-            _("{value} is no duration such as 90s, 10m or 2h.", value=text).say(terminal_language())
-        ) from None
 
 
 def send(
@@ -56,7 +48,7 @@ def send(
     lifetime: Annotated[
         timedelta,
         typer.Option(
-            parser=_lifetime,
+            parser=duration_option,
             metavar="90s|10m|2h",
             help=_("Without a file: how long it is valid; one hour if not said.").msgid,
             show_default=False,
@@ -79,7 +71,7 @@ def send(
                       lifetime=lifetime)  # fmt: skip
         body = compose(words, wished, SystemClock().now())
     else:
-        _bad_input(_("Name a CAP file (only that can be repeated with a key), or say --event and --headline."))
+        bad_input(_("Name a CAP file (only that can be repeated with a key), or say --event and --headline."))
     with core() as api:
         accepted = _submit(api, body, area or (), idempotency_key)
     if not as_json:
@@ -111,8 +103,3 @@ def _with_wishes(body: bytes, wished: Mapping[str, str]) -> bytes:
     except AlertRejected as refusal:
         say_error(f"{refusal.sentence.say(terminal_language())}\n  → {refusal.field}")
         raise typer.Exit(BAD_INPUT) from refusal
-
-
-def _bad_input(sentence: Sentence) -> NoReturn:
-    say_error(sentence)
-    raise typer.Exit(BAD_INPUT)

@@ -36,6 +36,7 @@ from broadcast_core.model import (
     DeliveryKey,
     DeliveryKind,
     Endpoint,
+    ModeChange,
     Point,
     Presence,
     Progress,
@@ -144,7 +145,7 @@ class Loopback:
             raise DriverUnavailable(self.channel, "unplugged")
         self.sent += deliveries
         for delivery in deliveries:
-            if isinstance(delivery.order, (Start, Stop)):
+            if isinstance(delivery.order, (Start, Stop, ModeChange)):
                 self._answer(delivery, delivery.order)
 
     async def listen(self) -> AsyncIterator[Batch]:
@@ -172,7 +173,7 @@ class Loopback:
         news = Availability(endpoint_id=endpoint_id, presence=presence, at=SystemClock().now())
         self._events.put_nowait(Batch(channel=self.channel, events=[news]))
 
-    def _answer(self, delivery: Delivery, order: Start | Stop) -> None:
+    def _answer(self, delivery: Delivery, order: Start | Stop | ModeChange) -> None:
         stopping = isinstance(order, Stop)
         key = DeliveryKey(
             alert_id=order.alert_id,
@@ -181,7 +182,7 @@ class Loopback:
             endpoint_id=delivery.endpoint.id,
         )
         said = self.answers.get(delivery.endpoint.id, ALL)
-        if stopping:
+        if not isinstance(order, Start):
             said = (Progress.RECEIVED, Progress.FINISHED) if said else ()
         self.report(
             key,

@@ -170,6 +170,25 @@ async def test_every_answer_fits_its_schema(core: Any, document: Any) -> None:
     await ask("GET", f"{schedule}/preview?zone=N1&date=2026-03-04", f"{schedule}/preview")
     await ask("POST", f"{schedule}/preview?zone=N1&date=2026-03-04", f"{schedule}/preview", json={**slot, "id": "t"})
     await ask("GET", f"{v1}/plays?first=2026-03-04", f"{v1}/plays")
+    exported = await core.ask("GET", f"{v1}/schedule.ics")
+    await ask("GET", f"{v1}/schedule.ics", f"{v1}/schedule.ics")
+    calendar = {"Content-Type": "text/calendar"}
+    imports = f"{schedule}/import"
+    file = (await exported.text()).encode()
+    await ask("POST", f"{imports}?dry_run=true", imports, data=file, headers=calendar)
+    await ask("POST", imports, imports, 400, data=b"BEGIN:", headers=calendar)
+    kindness, own = f"{v1}/kindness", {"quiet": [{"start": "20:00", "end": "08:00"}], "budget": 5}
+    await ask("PUT", kindness, kindness, json={"no_repeat_s": 60})
+    await ask("PUT", f"{kindness}/N", f"{kindness}/{{zone}}", json=own)
+    await ask("PUT", f"{kindness}/nowhere", f"{kindness}/{{zone}}", 404, json=own)
+    await ask("GET", kindness, kindness)
+    await ask("DELETE", kindness, kindness)
+    await ask("DELETE", f"{kindness}/N", f"{kindness}/{{zone}}")
+    days, day = f"{v1}/calendar", f"{v1}/calendar/{{date}}"
+    await ask("PUT", f"{days}/2026-03-04", day, json={"kind": "rest", "name": "x"})
+    await ask("GET", f"{days}?first=2026-03-01&last=2026-03-31", days)
+    await ask("DELETE", f"{days}/2026-03-04", day)
+    await ask("DELETE", f"{days}/2026-03-04", day, 404)
     await ask("DELETE", f"{schedule}/playlists/p", f"{schedule}/playlists/{{playlist_id}}", 409)
     await ask("DELETE", f"{schedule}/slots/s", f"{schedule}/slots/{{slot_id}}")
     await ask("DELETE", f"{schedule}/playlists/p", f"{schedule}/playlists/{{playlist_id}}")
