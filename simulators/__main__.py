@@ -22,6 +22,7 @@ from broadcast_core.i18n import _, terminal_language
 from drivers.ip_speaker.wire import provision
 from simulators.field import FieldOptions, SimulatedField, parse_faults
 from simulators.speakers import FleetOptions
+from simulators.speakers.device import Habits
 
 
 class LinesFailed(Exception):
@@ -112,8 +113,9 @@ def _field(asked: argparse.Namespace, settings: Settings) -> SimulatedField:
         settings = settings.model_copy(update={"sms": settings.sms.model_copy(update={"enabled": False})})
     provided = None if asked.provision is None else provision.decode(asked.provision.read_bytes())
     password_file = settings.sms.password_file
+    habits = Habits(report_spread_ms=round(asked.report_spread_s * 1000))
     options = FieldOptions(
-        fleet=FleetOptions(log=asked.log, record=dict(asked.record)),
+        fleet=FleetOptions(log=asked.log, record=dict(asked.record), habits=habits),
         faults=None if asked.faults is None else parse_faults(asked.faults.read_bytes()),
         lines=not _apart(asked),
         sms_password="" if password_file is None else password_file.read_text().strip(),
@@ -133,6 +135,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--faults", type=Path, metavar="FILE", help="faults, TOML; read again on SIGHUP")
     parser.add_argument("--log", type=Path, metavar="FILE", help="append what the speakers played, JSON lines")
     parser.add_argument("--record", type=_recording, action="append", default=[], metavar="ID=WAV")
+    parser.add_argument(
+        "--report-spread-s", type=float, default=60.0, help="a programme's sum comes at random within this"
+    )
     parser.add_argument("--only-lines", action="store_true", help="the serial lines alone")
     parser.add_argument("--until-stdin-closes", action="store_true", help="end with the process that started it")
     return parser
