@@ -138,7 +138,9 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             drivers, store=store, live=live, endpoint_of=current.endpoint_of, clock=clock, mode_of=mode_of
         )
         direct = Direct(store=store, live=live, dispatch=dispatch, registry=current, clock=clock)
-        desk = ModeDesk(await load_modes(store), direct=direct, registry=current, policy=settings.policy, clock=clock)
+        desk = ModeDesk(
+            await load_modes(store), store=store, direct=direct, registry=current, policy=settings.policy, clock=clock
+        )
         following = Following(desk, current, settings.policy, clock)
         await stack.enter_async_context(dispatch)
         express = ExpressLane(live=live, dispatch=dispatch, store=store, journal=journal, clock=clock)
@@ -169,6 +171,8 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(following.close)
         for alert in live:
             following.began(alert)
+        reminding = asyncio.create_task(keep_running("mode-reminder", desk.remind_forever), name="mode-reminder")
+        stack.push_async_callback(end, [reminding])
         runner: Runner
         planner = ScheduleDesk(
             await schedule_rows.load(store),

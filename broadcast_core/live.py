@@ -120,6 +120,10 @@ class Live:
     def __iter__(self) -> Iterator[LiveAlert]:
         return iter(list(self._alerts.values()))
 
+    def alerts(self) -> Iterator[LiveAlert]:
+        """Only the alerts among the messages."""
+        return (live for live in self if live.kind is MessageKind.ALERT)
+
     def get(self, alert_id: str, revision: int) -> LiveAlert | None:
         return self._alerts.get((alert_id, revision))
 

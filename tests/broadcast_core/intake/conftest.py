@@ -154,6 +154,7 @@ class Site:
         )
         self.modes = ModeDesk(
             await load_modes(self.store),
+            store=self.store,
             direct=self.direct,
             registry=lambda: registry,
             policy=self.settings.policy,

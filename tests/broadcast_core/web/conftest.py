@@ -320,7 +320,12 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
 
     direct = Direct(store=store, live=live, dispatch=dispatch, registry=lambda: current[0], clock=clock)
     desk = ModeDesk(
-        await load_modes(store), direct=direct, registry=lambda: current[0], policy=settings.policy, clock=clock
+        await load_modes(store),
+        store=store,
+        direct=direct,
+        registry=lambda: current[0],
+        policy=settings.policy,
+        clock=clock,
     )
     disk = Disk()
     reserve = Reserve(directory, Space(ballast_mb=0), free=lambda _folder: disk.free)
