@@ -38,8 +38,8 @@ fix: $(STAMP)/dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-messages: $(STAMP)/dev ## sentences that have no Chinese yet
-	$(BIN)/python -m tests.messages
+messages: $(STAMP)/dev ## sentences that have no Chinese yet, or that nothing says any more
+	$(BIN)/python -m pytest -q tests/broadcast_core/test_i18n.py
 
 clean: ## remove what make has built
 	rm -rf $(VENV) $(STAMP) dist

@@ -56,6 +56,8 @@ async def storm(scene: Scene) -> Finding:
     """Whether as many acknowledgements as there are speakers come through whole when they come at once."""
     if scene.broker is None:
         return skipped(_("There is no broker to try it with."))
+    if not await _greets(scene.broker):
+        return skipped(_("There is no broker to try it with."))
     count = max(LEAST_STORM, scene.speakers + scene.speakers // 10)
     try:
         result = await probe.storm(scene.broker, count)
@@ -83,6 +85,8 @@ async def crowd(scene: Scene) -> Finding:
     so then only the limits of a broker on this machine are read.
     """
     if scene.broker is None:
+        return skipped(_("There is no broker to try it with."))
+    if not await _greets(scene.broker):
         return skipped(_("There is no broker to try it with."))
     wanted = scene.speakers + _SPARE
     if scene.core is not None:
@@ -129,8 +133,13 @@ def _by_limits(scene: Scene, wanted: int) -> Finding:
 
 
 async def _lets_anybody_in(access: Access) -> bool:
+    return await _greets(access, anonymous=True)
+
+
+async def _greets(access: Access, *, anonymous: bool = False) -> bool:
+    """Whether it takes a connection at all. Where not, the first check has said why."""
     try:
-        await probe.greet(access, anonymous=True)
+        await probe.greet(access, anonymous=anonymous)
     except (probe.BrokerRefused, ProtocolError, OSError):
         return False
     return True
