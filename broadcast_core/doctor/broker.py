@@ -56,12 +56,12 @@ async def storm(scene: Scene) -> Finding:
     """Whether as many acknowledgements as there are speakers come through whole when they come at once."""
     if scene.broker is None:
         return skipped(_("There is no broker to try it with."))
-    if not await _greets(scene.broker):
-        return skipped(_("There is no broker to try it with."))
     count = max(LEAST_STORM, scene.speakers + scene.speakers // 10)
     try:
         result = await probe.storm(scene.broker, count)
     except (probe.BrokerRefused, ProtocolError, OSError) as error:
+        if not await _greets(scene.broker):
+            return skipped(_("There is no broker to try it with."))
         return fail(
             _("The storm of {count} acknowledgements broke off: {why}", count=count, why=_why(error)), _LIMITS
         )
@@ -86,14 +86,14 @@ async def crowd(scene: Scene) -> Finding:
     """
     if scene.broker is None:
         return skipped(_("There is no broker to try it with."))
-    if not await _greets(scene.broker):
-        return skipped(_("There is no broker to try it with."))
     wanted = scene.speakers + _SPARE
     if scene.core is not None:
         return _by_limits(scene, wanted)
     result = await probe.crowd(scene.broker, wanted)
     if result.taken == result.wanted:
         return ok(_("The broker took {count} connections at once.", count=result.taken))
+    if not result.taken and not await _greets(scene.broker):
+        return skipped(_("There is no broker to try it with."))
     if result.ours:
         return warn(
             _("Only {taken} of {wanted} connections could be tried from here.", taken=result.taken, wanted=wanted),
