@@ -105,7 +105,8 @@ async def _all_of(fleet: Fleet) -> int:
         return await fleet.ready(timeout_s=_LONG_S)
     except TimeoutError:
         line = _("{count} of {total} simulated speakers have got in so far. Does the broker let them in "
-                 "(mqtt.speakers), and does the core run? Trying on …", count=fleet.settled, total=fleet.size)  # fmt: skip
+                 "(mqtt.speakers), and does the core run? Trying on …",
+                 count=fleet.settled, total=fleet.size)  # fmt: skip
         sys.stderr.write(line.say(terminal_language()) + "\n")
     return await fleet.ready(timeout_s=float("inf"))
 
