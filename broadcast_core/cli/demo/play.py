@@ -119,11 +119,12 @@ class Play:
                 async for picture in pictures:
                     report = dict(picture.report)
                     self.board.update(report, live=picture.live, rows=picture.rows)
+        if not self._console.is_terminal:  # there the last picture has no line end
+            self._console.print()
         return report
 
     async def _stay(self) -> None:
         stage = self._stage
-        self._say_plain("")
         self._say(_("Everything goes on until Ctrl-C. Try, in another terminal, line by line:"))
         self._say_plain(f"  export PATH={Path(sys.executable).parent}:$PATH TOCSIN_CONFIG={stage.config}")
         for line in _SUGGESTIONS:
