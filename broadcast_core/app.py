@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from broadcast_core.alone import alone_on
 from broadcast_core.aside import settled
 from broadcast_core.audio.listener import MediaListener
 from broadcast_core.audio.media import MediaStore
@@ -75,11 +76,12 @@ async def serve(settings: Settings, *, ready: Callable[[Services], None] | None 
 async def running(settings: Settings) -> AsyncIterator[Services]:
     """The core, running, for as long as the context is held.
 
-    Raises StorageFailed, InsecureSecret or OSError (an address is taken) instead of starting half.
+    Raises AlreadyRunning, StorageFailed, InsecureSecret or OSError (an address is taken), never starts half.
     """
     async with AsyncExitStack() as stack:
         clock = SystemClock()
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        stack.enter_context(alone_on(settings.data_dir))
         signer = LocalSigner(signing_keys(settings.secrets_dir))
         reserve = await stack.enter_async_context(Reserve(settings.data_dir, settings.space))
         store = await stack.enter_async_context(Store(settings.database_url, on_full=reserve.let_go))

@@ -34,6 +34,16 @@ class Listener(Section):
     public_url: str | None = None  # how the field reaches it, when that differs
 
 
+class SpeakersLogin(Section):
+    """What provision files tell the speakers of the broker; what is not set is as for the core."""
+
+    host: str | None = None  # the address on their network
+    port: int | None = Field(None, ge=1, le=65535)
+    tls: bool | None = None
+    username: str | None = None
+    password_file: Path | None = None
+
+
 class Mqtt(Section):
     """The broker for the speakers. `embedded` starts one of our own on `port`."""
 
@@ -44,6 +54,7 @@ class Mqtt(Section):
     ca_file: Path | None = None
     username: str | None = None
     password_file: Path | None = None
+    speakers: SpeakersLogin = SpeakersLogin()
     prefix: str = "tocsin/1"
     heartbeat_s: float = Field(20.0, gt=0)  # a speaker is a visible fault after `silent_after_s` without one
     silent_after_s: float = Field(50.0, gt=0)

@@ -15,14 +15,17 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
+from typing import Final
 
 from broadcast_core.config import Settings
 from broadcast_core.errors import TocsinError
 from broadcast_core.i18n import _, terminal_language
 from drivers.ip_speaker.wire import provision
 from simulators.field import FieldOptions, SimulatedField, parse_faults
-from simulators.speakers import FleetOptions
+from simulators.speakers import Fleet, FleetOptions
 from simulators.speakers.device import Habits
+
+_LONG_S: Final = 20.0  # a thousand speakers need some seconds
 
 
 class LinesFailed(Exception):
@@ -89,12 +92,24 @@ async def _lines_apart(asked: argparse.Namespace) -> AsyncIterator[asyncio.subpr
 
 async def _announce(field: SimulatedField, lines: int) -> None:
     """One line when all are there."""
-    count = 0 if field.fleet is None else await field.fleet.ready(timeout_s=float("inf"))
+    count = 0 if field.fleet is None else await _all_of(field.fleet)
     gc.collect()
     gc.freeze()  # a fleet is a million objects that will never be garbage
     line = _("The simulated field is there: {count} speakers, {lines} serial lines.", count=count, lines=lines)
     sys.stdout.write(line.say(terminal_language()) + "\n")
     sys.stdout.flush()
+
+
+async def _all_of(fleet: Fleet) -> int:
+    """How many speakers there are, once they are; and a word about it when that takes long."""
+    try:
+        return await fleet.ready(timeout_s=_LONG_S)
+    except TimeoutError:
+        line = _("{count} of {total} simulated speakers have got in so far. Does the broker let them in "
+                 "(mqtt.speakers), and does the core run? Trying on …",
+                 count=fleet.settled, total=fleet.size)  # fmt: skip
+        sys.stderr.write(line.say(terminal_language()) + "\n")
+    return await fleet.ready(timeout_s=float("inf"))
 
 
 def _read_again(field: SimulatedField, file: Path | None, apart: asyncio.subprocess.Process | None) -> None:

@@ -218,5 +218,8 @@ def _say_refusal(refusal: Refused, at: Where, unknown: Sentence | None) -> None:
     say_error(said or _("{url} answers with HTTP status {status}.", url=at.url, status=refusal.status))
     if field := problem.get("field"):
         say_error(f"  → {field}")
+    if problem.get("reason") == "unknown_area":
+        say_error(_("  → `tocsin registry show` lists the zones."))
     for row in problem.get("rows") or ():
-        say_error(f"  {row.get('line')}: {row.get('field')}: {row.get('detail')}")
+        line = f"{row['line']}: " if row.get("line") else ""  # 0 is the file as a whole
+        say_error(f"  {line}{row.get('field')}: {row.get('detail')}")

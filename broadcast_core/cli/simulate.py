@@ -35,7 +35,7 @@ def simulate(
     """
     settings = load(config)
     try:
-        keys = asyncio.run(provision_from(settings, lambda speaker: speaker.simulated))
+        keys = asyncio.run(provision_from(settings, lambda speaker: speaker.simulated, here=True))
     except (OSError, TocsinError, InsecureSecret) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(FAILED) from error

@@ -112,6 +112,11 @@ class Fleet:
         return len(self._stations)
 
     @property
+    def size(self) -> int:
+        """How many speakers there are."""
+        return len(self._stations)
+
+    @property
     def settled(self) -> int:
         """How many have an answer to their hello, or by their faults cannot have one."""
         return sum(station.settled for station in self._stations.values())

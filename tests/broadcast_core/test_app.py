@@ -6,6 +6,9 @@ import asyncio
 import sys
 from pathlib import Path
 
+import pytest
+
+from broadcast_core.alone import AlreadyRunning, alone_on
 from broadcast_core.cli.demo.stage import free_ports
 
 _CONFIGURATION = """\
@@ -44,3 +47,10 @@ async def test_nobody_else_can_read_what_it_writes_though_its_directory_is_open(
         await process.wait()
     assert data / "tocsin.db" in files  # endpoints' keys and phone numbers
     assert [path for path in files if path.exists() and path.stat().st_mode & 0o077] == []
+
+
+def test_a_second_core_on_the_same_directory_does_not_start(tmp_path: Path) -> None:
+    with alone_on(tmp_path), pytest.raises(AlreadyRunning, match=str(tmp_path)), alone_on(tmp_path):
+        pass
+    with alone_on(tmp_path):  # the first has ended
+        pass

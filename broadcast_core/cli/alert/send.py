@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -18,6 +18,7 @@ from broadcast_core.clock import SystemClock
 from broadcast_core.errors import AlertRejected
 from broadcast_core.i18n import _, terminal_language
 from broadcast_core.model import Severity
+from broadcast_core.naming import CHANNELS
 
 
 def send(
@@ -69,13 +70,13 @@ def send(
     elif file is None and event is not None and headline is not None and idempotency_key is None:
         words = Words(event=event, headline=headline, instruction=instruction, severity=severity, language=language,
                       lifetime=lifetime)  # fmt: skip
-        body = compose(words, wished, SystemClock().now())
+        body = _composed(words, wished)
     else:
         bad_input(_("Name a CAP file (only that can be repeated with a key), or say --event and --headline."))
     with core() as api:
         accepted = _submit(api, body, area or (), idempotency_key)
     if not as_json:
-        say(_("Alert {alert} is accepted.", alert=accepted["alert_id"]))
+        _tell(accepted)
         for note in accepted["notes"]:
             say_error(note)
     if watch and accepted["targets"]:
@@ -84,6 +85,25 @@ def send(
         stay(accepted["alert_id"], as_json=as_json)
     elif as_json:
         print_json(accepted)
+
+
+def _tell(accepted: Mapping[str, Any]) -> None:
+    """What was accepted, to how many it goes, and what can be typed next."""
+    language = terminal_language()
+    alert_id, targets = accepted["alert_id"], accepted["targets"]
+    if not targets:  # it ends alerts, or came too late to sound
+        say(_("The {type} is accepted; alert {alert} is not sounded.", type=accepted["msg_type"], alert=alert_id))
+        return
+    told = ", ".join(f"{CHANNELS[channel].say(language)} {n}" for channel, n in sorted(targets.items()))
+    say(_("Alert {alert} is accepted: {told}.", alert=alert_id, told=told))
+    say(_("  → tocsin alert watch {alert}    tocsin stop {alert}", alert=alert_id))
+
+
+def _composed(words: Words, wished: Mapping[str, str]) -> bytes:
+    try:
+        return compose(words, wished, SystemClock().now())
+    except AlertRejected as refusal:
+        _refused(refusal)
 
 
 def _submit(api: Api, body: bytes, areas: Sequence[str], key: str | None) -> dict[str, Any]:
@@ -101,5 +121,9 @@ def _with_wishes(body: bytes, wished: Mapping[str, str]) -> bytes:
     try:
         return with_wishes(body, wished)
     except AlertRejected as refusal:
-        say_error(f"{refusal.sentence.say(terminal_language())}\n  → {refusal.field}")
-        raise typer.Exit(BAD_INPUT) from refusal
+        _refused(refusal)
+
+
+def _refused(refusal: AlertRejected) -> NoReturn:
+    say_error(f"{refusal.sentence.say(terminal_language())}\n  → {refusal.field}")
+    raise typer.Exit(BAD_INPUT) from refusal

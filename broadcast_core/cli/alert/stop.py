@@ -93,7 +93,7 @@ def _tell(answer: Mapping[str, Any]) -> None:
     told = ", ".join(f"{CHANNELS[channel].say(language)} {n}" for channel, n in answer["endpoints"].items())
     say(
         _("Alert {alert} is stopped. Told: {told}. `tocsin alert show {alert}` tells who has proven to be silent.",
-          alert=answer["alert_id"], told=told or _("nobody, nothing had gone out"))
+          alert=answer["alert_id"], told=told or _("nobody, for nothing of it sounds or waits"))
     )  # fmt: skip
     for channel in (channel for channel, taken in answer["taken"].items() if not taken):
         say_error(_("The {channel} could not be told yet; it is tried again.", channel=CHANNELS[channel]))
@@ -128,6 +128,9 @@ def _ask_which(api: Api, live: Sequence[str]) -> None:
 
 def _headlines(api: Api) -> dict[str, str]:
     try:
-        return {alert["alert_id"]: alert["headline"] for alert in api.get("/alerts", timeout=_NAMES_S)["items"]}
+        return {
+            alert["alert_id"]: alert["headline"] or alert["event"]
+            for alert in api.get("/alerts", timeout=_NAMES_S)["items"]
+        }
     except (Unreachable, Refused):
         return {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 import tempfile
 from contextlib import nullcontext
@@ -27,6 +28,7 @@ from broadcast_core.cli.why import why_not
 from broadcast_core.i18n import _
 
 _WIDTH_OF_A_FILE: Final = 120
+_FONTS_FROM_THE_NET: Final = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 _WIDTH_OF_THE_PICTURE: Final = 100
 
 
@@ -95,4 +97,5 @@ def _new(directory: Path) -> Path:
 def _save(file: Path, board: Board) -> None:
     paper = Console(record=True, width=_WIDTH_OF_THE_PICTURE, file=io.StringIO())
     paper.print(board)
-    paper.save_svg(str(file), title="tocsin demo")
+    svg = paper.export_svg(title="tocsin demo")
+    file.write_text(_FONTS_FROM_THE_NET.sub("", svg), encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -67,9 +68,10 @@ class DayPlay:
             session = await stack.enter_async_context(aiohttp.ClientSession(stage.url, headers=headers))
             self.result = await _Day(self, session).live()
             if stay:
-                self._say(_("Everything goes on until Ctrl-C. Try, in another terminal:"))
-                self._say_plain(f"  export TOCSIN_URL={stage.url} TOCSIN_TOKEN_FILE={stage.token_file}")
-                self._say_plain("  tocsin report plays; tocsin mode show; tocsin schedule list; tocsin media list")
+                self._say(_("Everything goes on until Ctrl-C. Try, in another terminal, line by line:"))
+                self._say_plain(f"  export PATH={Path(sys.executable).parent}:$PATH TOCSIN_CONFIG={stage.config}")
+                for line in ("report plays", "mode show", "schedule list", "media list"):
+                    self._say_plain(f"  tocsin {line}")
                 await asyncio.Event().wait()
 
     def _say(self, sentence: Sentence) -> None:

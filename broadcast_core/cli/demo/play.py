@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,13 @@ from broadcast_core.model import Channel
 from broadcast_core.registry.dataset import generate
 
 _LONGEST_S: Final = 300.0
+_SUGGESTIONS: Final = (
+    "tocsin alert send --event 暴雨 --headline 暴雨橙色预警 --area zone:430103002 --watch",
+    "tocsin stop",  # the one above, while it is watched
+    "tocsin alert list",
+    "tocsin registry show",
+    "tocsin doctor",
+)
 
 
 class Play:
@@ -86,14 +94,20 @@ class Play:
                 async for picture in pictures:
                     report = dict(picture.report)
                     self.board.update(report, live=picture.live, rows=picture.rows)
+        if not self._console.is_terminal:  # there the last picture has no line end
+            self._console.print()
         return report
 
     async def _stay(self) -> None:
         stage = self._stage
-        self._say(_("Everything goes on until Ctrl-C. Try, in another terminal:"))
-        self._say_plain(f"  export TOCSIN_URL={stage.url} TOCSIN_TOKEN_FILE={stage.token_file}")
-        self._say_plain(f"  tocsin alert list; tocsin registry show; tocsin doctor --config {stage.config}")
-        await asyncio.Event().wait()
+        self._say(_("Everything goes on until Ctrl-C. Try, in another terminal, line by line:"))
+        self._say_plain(f"  export PATH={Path(sys.executable).parent}:$PATH TOCSIN_CONFIG={stage.config}")
+        for line in _SUGGESTIONS:
+            self._say_plain(f"  {line}")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._say(_("Ending: core and field are told to go …"))
 
     def _say(self, sentence: Sentence) -> None:
         self._say_plain(sentence.say(self._language))
