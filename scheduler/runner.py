@@ -47,7 +47,7 @@ from broadcast_core.store import Store
 from broadcast_core.store.schema import occurrence as occurrence_table
 from scheduler.day import Circumstances, Sent
 from scheduler.local_time import local_date
-from scheduler.what_plays import day_of
+from scheduler.what_plays import messages
 
 log = structlog.get_logger(__name__)
 
@@ -210,12 +210,11 @@ def desired(circumstances: Circumstances, registry: Registry, now: datetime) -> 
     zones: dict[tuple[str, str], list[str]] = defaultdict(list)
     sents: dict[tuple[str, str], Sent] = {}
     for n in range((last - first).days + 1):
-        for group in day_of(circumstances, first + n * _DAY):
-            for sent in group.day.sent:
-                if not sent.clips or sent.expires <= now or sent.occurrence.starts_at > now + AHEAD:
-                    continue
+        for message in messages(circumstances, first + n * _DAY):
+            sent = message.sent
+            if sent.expires > now and sent.occurrence.starts_at <= now + AHEAD:
                 which = message_id(sent.occurrence.key), digest_of(sent)
-                zones[which] += group.zones
+                zones[which] += message.zones
                 sents[which] = sent
     speakers: dict[str, list[Endpoint]] = defaultdict(list)
     for endpoint in registry.ordered(Channel.SPEAKER):

@@ -11,7 +11,6 @@ import pytest
 
 from broadcast_core.errors import Rejected, RejectReason
 from broadcast_core.model import Authority
-from scheduler.calendar import CalendarEdit, edited
 from scheduler.checks import Finding, FindingKind, check, refuse
 from scheduler.kindness import DEFAULT, Quiet, Rules
 from scheduler.layout import lay_out
@@ -27,8 +26,7 @@ from scheduler.model import (
     Recurrence,
 )
 from scheduler.recurrence import on_date
-from scheduler.revisions import Queued, changes
-from scheduler.what_plays import day_of, messages, what_plays
+from scheduler.what_plays import day_of, what_plays
 
 TODAY = date(2026, 11, 25)  # a Wednesday
 NOW = datetime(2026, 11, 24, 16, tzinfo=UTC)  # its midnight in Shanghai
@@ -186,58 +184,6 @@ def test_a_playlist_of_next_to_nothing_does_not_fill_a_slot_thousands_of_times(m
     assert len(what_plays(make.circumstances(schedule), "A", TODAY).segments) == 1
     schedule = make.schedule(make.item("click", 1), slot)
     assert len(what_plays(make.circumstances(schedule), "A", TODAY).segments) == 2000
-
-
-def _queue(circumstances: Any, when: date, before: tuple[Queued, ...] = ()) -> tuple[Queued, ...]:
-    found = changes(before, messages(circumstances, when), now=NOW, until=NOW + timedelta(days=2))
-    return tuple(
-        Queued(
-            key=r.key,
-            revision=r.revision,
-            fingerprint=r.fingerprint,
-            starts_at=r.messages[0].sent.occurrence.starts_at,
-            ends_at=r.messages[0].sent.occurrence.ends_at,
-        )
-        for r in (*found.added, *found.changed)
-    )
-
-
-def test_a_holiday_edited_while_an_occurrence_is_queued_withdraws_it_and_brings_it_back(make: Any) -> None:
-    slots = (
-        make.slot("work", recurrence=Recurrence(rule=CalendarDays(kind=DayKind.WORK))),
-        make.slot("rest", start=time(9), recurrence=Recurrence(rule=CalendarDays(kind=DayKind.REST))),
-        make.slot("always", start=time(18)),
-    )
-    circumstances = make.circumstances(make.schedule(*slots))
-    queued = _queue(circumstances, TODAY)
-    assert {q.key for q in queued} == {"work/2026-11-25", "always/2026-11-25"}
-    horizon = {"now": NOW, "until": NOW + timedelta(days=2)}
-    assert not changes(queued, messages(circumstances, TODAY), **horizon)
-
-    holiday = replace(circumstances, calendar=edited(CalendarEdit(date=TODAY, kind=DayKind.REST)))
-    edit = changes(queued, messages(holiday, TODAY), **horizon)
-    assert [r.key for r in edit.added] == ["rest/2026-11-25"]
-    assert [q.key for q in edit.removed] == ["work/2026-11-25"]
-    assert edit.changed == ()
-
-    withdrawn = tuple(replace(q, withdrawn=q in edit.removed) for q in queued)
-    back = changes(withdrawn, messages(circumstances, TODAY), **horizon)
-    assert [(r.key, r.revision) for r in back.changed] == [("work/2026-11-25", 2)]
-    assert (back.added, back.removed) == ((), ())
-
-
-def test_an_edit_is_a_new_revision_of_what_it_changes_and_nothing_else(make: Any) -> None:
-    slots = (make.slot("a"), make.slot("b", start=time(18)))
-    circumstances = make.circumstances(make.schedule(*slots))
-    queued = _queue(circumstances, TODAY)
-    louder = replace(
-        circumstances, schedule=make.schedule(replace(slots[0], volume=70), replace(slots[1], name="other"))
-    )
-    edit = changes(queued, messages(louder, TODAY), now=NOW, until=NOW + timedelta(days=2))
-    assert [(r.key, r.revision) for r in edit.changed] == [("a/2026-11-25", 2)]
-    assert (edit.added, edit.removed) == ((), ())
-    over = changes(queued, messages(louder, TODAY), now=NOW + timedelta(hours=9), until=NOW + timedelta(days=2))
-    assert not over  # what is over stays as it was
 
 
 def test_the_published_timetables_play_as_published(make: Any) -> None:
