@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import re
 import sys
 import tempfile
 from contextlib import nullcontext
@@ -15,11 +13,11 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from broadcast_core.cli.board import Board
 from broadcast_core.cli.client import JsonOption, say_error
 from broadcast_core.cli.demo.day import DayPlay, all_well
 from broadcast_core.cli.demo.outcome import all_finished
 from broadcast_core.cli.demo.performing import perform
+from broadcast_core.cli.demo.picture import paper_of, save_picture
 from broadcast_core.cli.demo.play import Play
 from broadcast_core.cli.demo.stage import StageFailed
 from broadcast_core.cli.exits import BAD_INPUT, FAILED, INTERRUPTED
@@ -28,8 +26,6 @@ from broadcast_core.cli.why import why_not
 from broadcast_core.i18n import _
 
 _WIDTH_OF_A_FILE: Final = 120
-_FONTS_FROM_THE_NET: Final = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
-_WIDTH_OF_THE_PICTURE: Final = 100
 
 
 def demo(
@@ -76,8 +72,10 @@ def demo(
             code = INTERRUPTED
     if play.result is None:  # ended from outside before the alert was over
         raise typer.Exit(code)
-    if picture is not None and isinstance(play, Play):
-        _save(picture, play.board)
+    if picture is not None:
+        paper = paper_of(play.board) if isinstance(play, Play) else play.picture
+        if paper is not None:
+            save_picture(paper, picture, "tocsin demo --day" if day else "tocsin demo")
     if as_json:
         sys.stdout.write(json.dumps(play.result, ensure_ascii=False) + "\n")
     done = all_finished(play.result) if isinstance(play, Play) else all_well(play.result)
@@ -92,10 +90,3 @@ def _new(directory: Path) -> Path:
         say_error(_("{file} cannot be written: {why}.", file=directory, why=why_not(error)))
         raise typer.Exit(BAD_INPUT) from error
     return directory
-
-
-def _save(file: Path, board: Board) -> None:
-    paper = Console(record=True, width=_WIDTH_OF_THE_PICTURE, file=io.StringIO())
-    paper.print(board)
-    svg = paper.export_svg(title="tocsin demo")
-    file.write_text(_FONTS_FROM_THE_NET.sub("", svg), encoding="utf-8")

@@ -19,6 +19,7 @@ from broadcast_core import cap
 from broadcast_core.cli.demo.alert import demo_alert
 from broadcast_core.cli.demo.day_board import DayBoard
 from broadcast_core.cli.demo.ears import Ears
+from broadcast_core.cli.demo.picture import paper_of
 from broadcast_core.cli.demo.stage import Stage, StageFailed, write_configuration
 from broadcast_core.cli.demo.timetable import EMERGENCY, LENGTH, MORNING, FastClock, music
 from broadcast_core.clock import SystemClock
@@ -54,6 +55,7 @@ class DayPlay:
         self._outside = {e.id for e in everybody} - self._inside
         self._ears = Ears(root / "played.jsonl")
         self.result: dict[str, Any] | None = None
+        self.picture: Console | None = None  # the board in the middle of the emergency, for a file
 
     async def run(self, recordings: dict[str, Path], faults: Path | None, *, stay: bool) -> None:
         stage = self._stage
@@ -215,6 +217,8 @@ class _Day:
                 self._play._ears.sounding(self._play._outside, self._names),
             )
             board.modes = (await self._ask("GET", "/modes"))["speakers"]
+            if self._play.picture is None and board.modes["emergency"] and board.sounding[0][""]:
+                self._play.picture = paper_of(board)
             await asyncio.sleep(_TICK_S)
 
     async def _ask(self, method: str, path: str, **more: Any) -> Any:
