@@ -40,7 +40,7 @@ async def test_lost_receipts_are_asked_for_again_from_those_who_owe_them_and_cou
     assert asked_while_mute
     for h in heard:
         order = command.decode(split(h.payload)[1])
-        assert isinstance(order, (command.StartCommand, command.QueryCommand))
+        assert isinstance(order, (command.StartCommand, command.ModeCommand, command.QueryCommand))
         assert set(order.target.endpoints) <= mute
 
 

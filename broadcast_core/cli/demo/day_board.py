@@ -41,7 +41,8 @@ class DayBoard:
     def __rich__(self) -> RenderableType:
         now = self._clock.shows(SystemClock().now())
         emergency = self.modes.get("emergency", 0)
-        head = Text(f" {now:%H:%M} ", style="bold reverse")
+        head = Text()
+        head.append(f" {now:%H:%M} ", style="bold reverse")
         head.append(
             "  " + self._say(_("the clock runs {speed} times as fast", speed=f"{self._clock.speed:g}")) + "  · ",
             style="dim",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -76,3 +77,16 @@ def test_a_demo_that_is_ended_leaves_nothing_running(number: signal.Signals, tmp
     else:
         assert demo.returncode == 128 + number
         assert list(tmp_path.iterdir()) == []  # what it wrote is away too
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_day_of_a_small_district_is_proven_and_nobody_else_notices_the_emergency(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "broadcast_core", "demo", "--day", "--once", "--json", "--speakers", "42"]
+    environment = os.environ | {"TOCSIN_LANG": "en", "TMPDIR": str(tmp_path)}
+    demo = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=280, check=False)
+    assert demo.returncode == 0, demo.stderr[-3000:]
+    said = json.loads(demo.stdout)
+    assert said["targets"] == said["proven"] == 42
+    assert (said["outside"], said["untouched"]) == (39, 39)
+    assert (said["inside"], said["resumed_at_position"]) == (3, 3)
