@@ -25,6 +25,7 @@ from broadcast_core.model import (
     Plan,
     Programme,
     Progress,
+    Reason,
     Receipt,
     Sounded,
     Spoken,
@@ -49,6 +50,7 @@ class LiveDelivery:
     attempt: int = 1
     handed: bool = False  # it was, or may have been, given to the field, whatever became of that attempt
     sent_at: float | None = None  # monotonic; of the newest attempt
+    setback: Reason | None = None  # why the newest attempt failed that is made again
     asked: int = 0  # how often its missing evidence was asked for
     ask_at: float = 0.0  # monotonic; not asked again before
 
@@ -188,6 +190,8 @@ class Live:
         live, entry = found
         if receipt.retry_after is None:
             self.advance(live, entry, receipt.progress)
+        else:
+            entry.setback = receipt.reason
         return entry
 
     def advance(self, live: LiveAlert, entry: LiveDelivery, progress: Progress) -> bool:

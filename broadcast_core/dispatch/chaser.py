@@ -126,6 +126,8 @@ class Chaser:
             self._live.advance(live, entry, Progress.EXPIRED)
 
     def _why(self, entry: LiveDelivery) -> Reason:
+        if entry.progress <= Progress.SENT and entry.setback is not None:
+            return entry.setback
         if entry.progress <= Progress.CLAIMED:
             return Reason.CHANNEL_DOWN
         presence = self._presence.of(entry.key.endpoint_id)

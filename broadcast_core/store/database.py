@@ -21,7 +21,7 @@ from typing import Any, Final, Self, TypeVar
 import structlog
 from sqlalchemy import Executable, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from broadcast_core.errors import StorageFailed
@@ -163,7 +163,7 @@ async def _run(
             return waiting, await waiting.job(connection), None
     except DBAPIError as error:
         # A constraint is this job's fault; a lost or full database is everybody's.
-        if error.connection_invalidated or not isinstance(error, IntegrityError):
+        if error.connection_invalidated or not isinstance(error, (IntegrityError, DataError)):
             raise
         if alone:
             raise _Undone(StorageFailed(str(error.orig))) from error

@@ -34,7 +34,7 @@ from broadcast_core.model import (
     Stop,
 )
 from broadcast_core.signing import KeyScope, Mac, Signer
-from broadcast_core.tasks import end
+from broadcast_core.tasks import end, keep_running
 from drivers.ip_speaker.access import Access
 from drivers.ip_speaker.collector import Collector
 from drivers.ip_speaker.link import Link, LinkDown
@@ -149,7 +149,7 @@ class IpSpeakerDriver:
             yield batch
 
     def _start(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._tasks.append(asyncio.create_task(work(), name=name))
+        self._tasks.append(asyncio.create_task(keep_running(name, work), name=name))
 
     async def _publish(self, link: Link, messages: Sequence[_Message]) -> None:
         if not link.is_up:

@@ -42,6 +42,7 @@ from broadcast_core.model import (
     MsgType,
     NamedValue,
     Progress,
+    Reason,
     Receipt,
     Reference,
     Scope,
@@ -101,7 +102,13 @@ class FieldInMemory:
         while (batch := await self._events.get()) is not None:
             yield batch
 
-    def say(self, delivery: Delivery, progress: Progress, retry_after: timedelta | None = None) -> None:
+    def say(
+        self,
+        delivery: Delivery,
+        progress: Progress,
+        retry_after: timedelta | None = None,
+        reason: Reason | None = None,
+    ) -> None:
         order = delivery.order
         if not isinstance(order, (Start, Stop, ModeChange)):
             return
@@ -109,7 +116,7 @@ class FieldInMemory:
         key = DeliveryKey(
             alert_id=order.alert_id, revision=order.revision, kind=kind, endpoint_id=delivery.endpoint.id
         )
-        receipt = Receipt(key=key, progress=progress, at=SystemClock().now(), retry_after=retry_after)
+        receipt = Receipt(key=key, progress=progress, at=SystemClock().now(), retry_after=retry_after, reason=reason)
         self._events.put_nowait(Batch(channel=self._channel, events=(receipt,)))
 
     def orders(self, kind: type[Start] | type[Stop] | type[ModeChange]) -> list[Delivery]:

@@ -424,6 +424,23 @@ async def test_late_means_never(site: Site) -> None:
         assert set(states) == {Progress.EXPIRED}
 
 
+async def test_what_expires_between_two_attempts_ends_with_the_reason_of_the_last(site: Site) -> None:
+    site.phones.answers = ()
+    await site.intake.submit(site.alert("N", lifetime=timedelta(seconds=3)), actor="duty")
+    await until(lambda: len(site.phones.sent) == 1)
+    told = site.phones.sent[0]
+    site.phones.say(told, Progress.FAILED, retry_after=timedelta(seconds=2), reason=Reason.GATEWAY_ERROR)
+    async with asyncio.timeout(20):
+        while True:
+            async with site.store.read() as c:
+                statement = select(delivery.c.progress, delivery.c.reason).where(delivery.c.channel == "sms")
+                rows = [tuple(row) for row in await c.execute(statement)]
+            if rows[0][0] == Progress.EXPIRED:
+                break
+            await asyncio.sleep(0.05)
+    assert rows == [(Progress.EXPIRED, Reason.GATEWAY_ERROR)]
+
+
 async def test_receipts_are_kept_once(site: Site) -> None:
     site.speakers.answers = (Progress.SENT, Progress.RECEIVED, Progress.RECEIVED, Progress.FINISHED)
     await site.intake.submit(site.alert("N"), actor="duty")
