@@ -86,6 +86,7 @@ class Dispatch:
         for line in self.lines.values():
             self._start(self._listening, f"listen-{line.channel}", line.listen_forever)
             self._start(self._sending, f"send-{line.channel}", line.send_forever)
+            self._start(self._sending, f"send-calmly-{line.channel}", line.send_calmly_forever)
         self._start(self._sending, "orders", self.orders.run)
         self._start(self._sending, "chaser", self._chaser.run)
         return self

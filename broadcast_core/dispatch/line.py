@@ -24,6 +24,7 @@ from broadcast_core.model import (
     DeliveryKey,
     DeliveryKind,
     Hello,
+    MessageKind,
     Progress,
     Receipt,
 )
@@ -33,6 +34,8 @@ log = structlog.get_logger(__name__)
 
 _CHANNEL_DOWN_RETRY: Final = timedelta(seconds=1)
 _FAULT_RETRY: Final = timedelta(seconds=5)
+_CALM: Final = frozenset({MessageKind.SLOT, MessageKind.TEST})  # may wait: publicity, self-tests
+_CALM_PORTION: Final = 200
 _IDLE_S: Final = 1.0  # how often the queue is looked at without being woken: rows put back for later become due
 
 
@@ -61,6 +64,8 @@ class Line:
         self._woken = asyncio.Event()
         self._handed: list[tuple[LiveAlert, LiveDelivery]] = []
         self._look = True  # there may be something in the outbox
+        self._calm: list[tuple[LiveAlert, LiveDelivery]] = []
+        self._calm_woken = asyncio.Event()
         self._settling: set[asyncio.Task[None]] = set()
         self.down_since: datetime | None = None
 
@@ -123,7 +128,31 @@ class Line:
                     found.append(entry)
             await self._send(found)
 
+    async def send_calmly_forever(self) -> None:
+        """What may wait goes out message by message, beside everything that may not (P8)."""
+        while True:
+            await self._calm_woken.wait()
+            self._calm_woken.clear()
+            while self._calm:
+                await self._send_batch(self._next_calm())
+
+    def _next_calm(self) -> list[tuple[LiveAlert, LiveDelivery]]:
+        """What one message carries; of what goes to single endpoints some."""
+        first, via = self._calm[0][0], self._calm[0][1].delivery.via
+        like = [c for c in self._calm if c[0] is first and c[1].delivery.via == via]
+        chosen = like if via is not None else like[:_CALM_PORTION]
+        taken = {id(entry) for _, entry in chosen}
+        self._calm = [c for c in self._calm if id(c[1]) not in taken]
+        return chosen
+
     async def _send(self, claimed: Sequence[tuple[LiveAlert, LiveDelivery]]) -> None:
+        calm = [c for c in claimed if c[0].kind in _CALM]
+        if calm:
+            self._calm += calm
+            self._calm_woken.set()
+        await self._send_batch([c for c in claimed if c[0].kind not in _CALM])
+
+    async def _send_batch(self, claimed: Sequence[tuple[LiveAlert, LiveDelivery]]) -> None:
         now = self._clock.now()
         possible = [(live, entry) for live, entry in claimed if _may_go(live, entry, now)]
         sending = [(live, entry) for live, entry in possible if not _is_held(live, entry)]

@@ -97,8 +97,9 @@ class IpSpeakerDriver:
             topics, mac_of, self._events, clock, expected=zones.speakers, silent_after_s=settings.silent_after_s
         )
         access = Access(settings, password)
-        # Three connections: alerts never queue behind hellos, nor their answers, nor receipts.
+        # Connections of their own: alerts never queue behind publicity, hellos, their answers, or receipts.
         self._commands = Link(access, f"{domain}-commands")
+        self._publicity = Link(access, f"{domain}-publicity")
         self._desk = Link(access, f"{domain}-desk")
         # Read by our own reader too: aiomqtt queues without a bound what comes faster than it is taken.
         self._roll = Collector(
@@ -115,6 +116,7 @@ class IpSpeakerDriver:
     async def __aenter__(self) -> Self:
         for name, work in (
             ("commands", self._commands.run),
+            ("publicity", self._publicity.run),
             ("desk", self._desk.run),
             ("roll", self._roll.run),
             ("receipts", self._receipts.run),
@@ -130,17 +132,18 @@ class IpSpeakerDriver:
 
     async def ready(self) -> None:
         """All connections are up."""
-        await asyncio.gather(
-            self._commands.wait_up(), self._desk.wait_up(), self._roll.wait_up(), self._receipts.wait_up()
-        )
+        links = (self._commands, self._publicity, self._desk, self._roll, self._receipts)
+        await asyncio.gather(*(link.wait_up() for link in links))
 
     async def send(self, deliveries: Sequence[Delivery]) -> None:
         orders = [d for d in deliveries if isinstance(d.order, Orders)]
-        others = [d for d in deliveries if not isinstance(d.order, Orders)]
-        if others:
-            await self._publish(self._commands, [await self._sign(group) for group in _groups(others)])
-            # Our own word, not an endpoint's: put together only when the first rush of receipts is over.
-            asyncio.get_running_loop().call_later(_SENT_DELAY_S, self._report_sent, others, self._clock.now())
+        publicity = [d for d in deliveries if _is_publicity(d.order)]
+        others = [d for d in deliveries if not isinstance(d.order, Orders) and not _is_publicity(d.order)]
+        for link, part in ((self._commands, others), (self._publicity, publicity)):
+            if part:
+                await self._publish(link, [await self._sign(group) for group in _groups(part)])
+                # Our own word, not an endpoint's: put together only when the first rush of receipts is over.
+                asyncio.get_running_loop().call_later(_SENT_DELAY_S, self._report_sent, part, self._clock.now())
         if orders:
             await self._publish(self._desk, [await self._sign_orders(delivery) for delivery in orders])
 
@@ -273,6 +276,10 @@ def _groups(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
         size = len(group) if via is not None else _TARGETS_IN_A_MESSAGE
         groups += [group[i : i + size] for i in range(0, len(group), size)]
     return groups
+
+
+def _is_publicity(order: Order) -> bool:
+    return isinstance(order, Start) and order.standing.sound_class is SoundClass.PUBLICITY
 
 
 def _scope_of(start: Start) -> KeyScope:

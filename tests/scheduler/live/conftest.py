@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from broadcast_core.clock import SystemClock
-from broadcast_core.model import Start
+from broadcast_core.model import Progress, Start
 from broadcast_core.store import Store
 from scheduler import rows
 from scheduler.desk import ScheduleDesk
@@ -19,6 +18,8 @@ from scheduler.kindness import ZoneKindness
 from scheduler.model import Item
 from scheduler.runner import Runner
 from tests.broadcast_core.intake.conftest import Site
+
+QUEUED = Progress.QUEUED
 
 
 class MovedClock(SystemClock):
@@ -69,7 +70,8 @@ class Day(Site):
     async def look(self) -> None:
         """One look of the runner, and everything it opened handed over."""
         await self.runner.reconcile()
-        await asyncio.sleep(0)
+        if not self.speakers.hangs:
+            await self.until(lambda: not any(n for a in self.live for (_, _, p), n in a.tally.items() if p is QUEUED))
         for line in self.dispatch.lines.values():
             await line.settled()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -186,3 +187,16 @@ async def test_a_mode_is_the_speakers_own_business_and_sends_nothing_again(day: 
     await day.look()
     assert [row[1] for row in await occurrences(day)] == [1]
     assert day.speakers.orders(Stop) == []
+
+
+async def test_an_alert_does_not_wait_for_publicity_that_is_on_its_way(day: Any, make: Any) -> None:
+    await day.desk.put_slot(make.slot("s"), actor="publicity")
+    day.speakers.hangs = asyncio.Event()  # whatever is sent now hangs in the channel
+    await day.look()
+    await day.until(lambda: day.live.told(message_id("s/2026-03-04")) != {})
+    await asyncio.sleep(0.1)  # it has been taken up
+    hanging, day.speakers.hangs = day.speakers.hangs, None
+    accepted = await day.intake.submit(day.alert("N"), actor="duty")
+    await day.until(lambda: {d.order.alert_id for d in day.speakers.orders(Start)} == {accepted.alert_id})
+    hanging.set()
+    await day.until(lambda: len(day.sent().get("SPK-S0", ())) == 1)
