@@ -18,6 +18,7 @@ from drivers.ip_speaker.wire.command import (
     BeaconCommand,
     OrdersCommand,
     QueryCommand,
+    SelfTestCommand,
     StartCommand,
     StopCommand,
     Target,
@@ -31,6 +32,7 @@ from simulators.speakers.ledger import Ledger
 from simulators.speakers.membership import Aim, acceptable, aim, move
 from simulators.speakers.memory import Clip, Memory
 from simulators.speakers.player import Change, Ended, Item, Player, Started
+from simulators.speakers.selftest import SelfTests
 from simulators.speakers.signed_time import DeviceClock
 
 FIRMWARE: Final = "tocsin-simulator/1"
@@ -72,6 +74,7 @@ class Device:
         self._random = random
         self._ledger = Ledger(memory, clock)
         self._greeting = Greeting(random)
+        self.tests: Final = SelfTests(self._ledger, clock, random)
         self._downloads = Downloads(random)
         self._tones_wanted: dict[str, str] = {}  # name -> hash
         self._subscribing = False
@@ -121,7 +124,10 @@ class Device:
         command = verdict.command
         if isinstance(command, BeaconCommand):
             return self._beacon(command, now)
+        ahead_ms = self.clock.now(now) - command.iat
         self.clock.not_before(command.iat, now)
+        if isinstance(command, SelfTestCommand):
+            return self._self_test(command, ahead_ms, now)
         if isinstance(command, StartCommand):
             return self._start(verdict, command, now)
         if isinstance(command, StopCommand):
@@ -133,18 +139,19 @@ class Device:
     def fetched(self, sha256: str, body: Fetched | None, now: int) -> list[Effect]:
         """The body that was asked for came, or (None) did not."""
         names = [name for name, wanted in self._tones_wanted.items() if wanted == sha256]
+        tested = self.tests.fetched(sha256, body, now)
         result = self._downloads.came(sha256, body, bool(names) or self.player.lacks(sha256))
         if result is None:
-            return []
+            return tested
         if isinstance(result, Fetch):
-            return [result]
+            return [*tested, result]
         for name in names:
             del self._tones_wanted[name]
             if isinstance(result, Clip):
                 self.memory.tones[name] = result
         effects = self._advance(now)  # up to now the audio was not there
         self.player.supply(sha256, result)
-        return effects + self._advance(now)
+        return tested + effects + self._advance(now)
 
     def woken(self, now: int) -> list[Effect]:
         """`next_wake` has come."""
@@ -218,6 +225,14 @@ class Device:
         effects += self._changed(self.player.stop(stop.alert, stop.rev, now, stop.cause))
         effects.append(self._ledger.obeyed(stop, "finished", now))
         return effects + self._advance(now)
+
+    def _self_test(self, test: SelfTestCommand, ahead_ms: int, now: int) -> list[Effect]:
+        if self._aim(test.target) is not Aim.ME or not self._greeting.greeted:
+            return []  # who is owed an answer says it again
+        if test.order <= self.memory.floor and not self.tests.knows(test):
+            self.refused["old"] += 1
+            return []
+        return self.tests.take(test, ahead_ms, now)
 
     def _query(self, query: QueryCommand, now: int) -> list[Effect]:
         if query.exp < self.clock.now(now) or self._aim(query.target) is Aim.OTHERS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec.structs import replace
 
@@ -16,6 +16,17 @@ from simulators.speakers.player import Ended, Item
 from simulators.speakers.signed_time import DeviceClock
 
 ENDS: Final = {"FINISHED": "finished", "FAILED": "failed", "STOPPED": "stopped"}
+
+
+class Named(Protocol):
+    """What evidence is about: a start or a self-test."""
+
+    @property
+    def alert(self) -> str: ...
+    @property
+    def rev(self) -> int: ...
+    @property
+    def exp(self) -> int: ...
 
 
 class Ledger:
@@ -64,7 +75,7 @@ class Ledger:
 
     def wrote(
         self,
-        start: StartCommand,
+        start: Named,
         progress: str,
         at: int,
         *,
