@@ -46,7 +46,8 @@ class RejectReason(StrEnum):
     UNKNOWN_CHANNEL = "unknown_channel"
     MEDIA_REFUSED = "media_refused"
     NOT_LIVE = "not_live"  # nothing to stop or update: it has ended
-    LOCKED = "locked"  # the schedule, while a zone is in emergency mode
+    QUIET_HOURS = "quiet_hours"  # a test would sound in them
+    LOCKED = "locked"  # the schedule in emergency mode; a test while an alert is live; a second act
     IN_USE = "in_use"  # something still needs what was to be removed
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"

@@ -24,7 +24,7 @@ from broadcast_core.clock import Clock, from_ms, to_ms
 from broadcast_core.errors import StorageFailed
 from broadcast_core.live import Live
 from broadcast_core.store import Store
-from broadcast_core.store.schema import alert, cancelled, chain, delivery, fact, filed, idempotency, receipt
+from broadcast_core.store.schema import alert, cancelled, chain, delivery, fact, filed, idempotency, receipt, selftest
 
 log = structlog.get_logger(__name__)
 
@@ -90,6 +90,7 @@ class Retention:
             ("filed", self._keep.alerts_days, self._filed),
             ("chain", self._keep.chains_days, self._chains),
             ("cancelled", self._keep.chains_days, self._cancelled),
+            ("selftest", self._keep.alerts_days, self._tests),
             ("idempotency", self._keep.idempotency_days, self._answers),
         ):
             if days:
@@ -169,6 +170,9 @@ class Retention:
         c, m = cancelled.c, chain.c
         known = select(m.sent).where(m.sender == c.sender, m.identifier == c.identifier, m.sent == c.sent).exists()
         return await self._in_portions(cancelled, c.cancel_sent < to_ms(before), ~known)
+
+    async def _tests(self, before: datetime) -> int:
+        return await self._in_portions(selftest, selftest.c.ended_at < to_ms(before))
 
     async def _answers(self, before: datetime) -> int:
         return await self._in_portions(idempotency, idempotency.c.created_at < to_ms(before))

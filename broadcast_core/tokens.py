@@ -47,6 +47,7 @@ class TokenScope(StrEnum):
     ALERT_STOP = "alert:stop"
     MODE_SET = "mode:set"  # peacetime or emergency
     SCHEDULE_WRITE = "schedule:write"  # playlists, slots, the library: publicity, and nothing above it
+    TEST_RUN = "test:run"  # a technician's: silent self-tests, audible ones of single endpoints or a small zone
     REGISTRY_WRITE = "registry:write"
     ADMIN = "admin"  # tokens, and personal data in exports; sends no alert by that right alone
 

@@ -9,7 +9,9 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from broadcast_core.selftest import SelfTestDesk
 from broadcast_core.services import Services
+from broadcast_core.siren import SirenDesk
 from broadcast_core.tokens import TokenBook
 from broadcast_core.web import (
     access,
@@ -22,6 +24,8 @@ from broadcast_core.web import (
     registry_files,
     reports,
     schedule,
+    selftest,
+    sirens,
     submission,
 )
 from broadcast_core.web.connections import Connections, Limits
@@ -30,7 +34,9 @@ from broadcast_core.web.health import PROBE, StoreProbe
 from broadcast_core.web.kit import (
     CONNECTIONS,
     SCHEDULE,
+    SELFTEST,
     SERVICES,
+    SIRENS,
     TOKENS,
     Gatekeeper,
     add_headers,
@@ -48,7 +54,12 @@ _DOCUMENT: Final = web.AppKey("document", bytes)
 
 
 def make_app(
-    services: Services, tokens: TokenBook, desk: ScheduleDesk, limits: Limits | None = None
+    services: Services,
+    tokens: TokenBook,
+    desk: ScheduleDesk,
+    tests: SelfTestDesk,
+    sirens_desk: SirenDesk,
+    limits: Limits | None = None,
 ) -> web.Application:
     """The application. Serve it with `listening(app, listener, app[CONNECTIONS])`, which keeps
     `limits` (the default ones if none are given)."""
@@ -57,8 +68,10 @@ def make_app(
     app[SERVICES] = services
     app[TOKENS] = tokens
     app[SCHEDULE] = desk
+    app[SELFTEST] = tests
+    app[SIRENS] = sirens_desk
     app[CONNECTIONS] = connections
-    app[METRICS] = Metrics(services, connections)
+    app[METRICS] = Metrics(services, tests, connections)
     app[WATCH] = Watch(services)
     app[PROBE] = StoreProbe(services.store, services.clock)
     app[IMPORTING] = asyncio.Lock()
@@ -80,6 +93,8 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
     *modes.ROUTES,
     *schedule.ROUTES,
     *plays.ROUTES,
+    *selftest.ROUTES,
+    *sirens.ROUTES,
     *reports.ROUTES,
     *events.ROUTES,
     *registry.ROUTES,

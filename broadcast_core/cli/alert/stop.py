@@ -104,9 +104,11 @@ def _tell(answer: Mapping[str, Any]) -> None:
 def _live(api: Api) -> list[str]:
     """What may still sound or start, as the core has it in memory; newest first.
 
-    What every endpoint has finished stays in memory for a while, and is no reason to ask a person which one is meant.
+    Publicity, switches of mode and tests are messages too, and none of them is an alert to be stopped. What every
+    endpoint has finished stays in memory for a while, and is no reason to ask a person which one is meant.
     """
-    alerts = [count for count in api.first_event("/events", timeout=_LOOK_S)["alerts"] if not count["ended"]]
+    live = api.first_event("/events", timeout=_LOOK_S)["alerts"]
+    alerts = [count for count in live if not count["ended"] and count["kind"] == "alert"]
     open_ones = [count for count in alerts if not _all_finished(count)] or alerts
     newest_first = sorted(open_ones, key=lambda count: str(count["accepted_at"]), reverse=True)
     return list(dict.fromkeys(count["alert_id"] for count in newest_first))

@@ -45,6 +45,7 @@ from broadcast_core.model import (
     Receipt,
     Reference,
     Scope,
+    SelfTest,
     Severity,
     Spoken,
     Start,
@@ -97,7 +98,7 @@ class FieldInMemory:
 
     def say(self, delivery: Delivery, progress: Progress, retry_after: timedelta | None = None) -> None:
         order = delivery.order
-        if not isinstance(order, (Start, Stop, ModeChange)):
+        if not isinstance(order, (Start, Stop, ModeChange, SelfTest)):
             return
         kind = DeliveryKind.STOP if isinstance(order, Stop) else DeliveryKind.START
         key = DeliveryKey(
@@ -106,7 +107,7 @@ class FieldInMemory:
         receipt = Receipt(key=key, progress=progress, at=SystemClock().now(), retry_after=retry_after)
         self._events.put_nowait(Batch(channel=self._channel, events=(receipt,)))
 
-    def orders(self, kind: type[Start] | type[Stop] | type[ModeChange]) -> list[Delivery]:
+    def orders(self, kind: type[Start] | type[Stop] | type[ModeChange] | type[SelfTest]) -> list[Delivery]:
         return [d for d in self.sent if isinstance(d.order, kind)]
 
 
