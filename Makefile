@@ -7,8 +7,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := .make
-# What the tests run against beside what pip brings: real brokers, gateways and databases.
-TEST_PACKAGES := mosquitto kannel kannel-extras postgresql
+# What the tests run against beside what pip brings: real brokers, gateways and databases, and a disk that fails.
+TEST_PACKAGES := mosquitto kannel kannel-extras postgresql strace
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
 .PHONY: help demo test quick bench lint fix messages clean
@@ -60,11 +60,12 @@ $(STAMP)/dev: pyproject.toml | $(VENV)/bin/python
 	@mkdir -p $(STAMP) && touch $@ $(STAMP)/run
 
 # Installed only if missing; a server that apt starts is of no use to us and is left alone.
-$(STAMP)/system:
+$(STAMP)/system: Makefile
 	@missing=""; \
 	command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing="$$missing mosquitto"; \
 	[ -x /usr/sbin/bearerbox ] || missing="$$missing kannel"; \
 	[ -n "$$(find /usr/lib/kannel -name fakesmsc 2>/dev/null)" ] || missing="$$missing kannel-extras"; \
+	command -v strace >/dev/null || missing="$$missing strace"; \
 	[ -n "$$(find /usr/lib/postgresql -name initdb 2>/dev/null)" ] || missing="$$missing postgresql"; \
 	if [ -n "$$missing" ]; then echo "Installing by apt:$$missing"; \
 		$(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq $$missing >/dev/null; fi

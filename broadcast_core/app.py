@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from broadcast_core.alone import alone_on
 from broadcast_core.aside import settled
 from broadcast_core.audio.listener import MediaListener
 from broadcast_core.audio.media import MediaStore
@@ -27,6 +29,7 @@ from broadcast_core.intake.modes import ModeDesk, load_modes
 from broadcast_core.intake.speaking import Speaking
 from broadcast_core.journal import Journal
 from broadcast_core.keys import EndpointKeys, read_secret, secret_bytes, signing_keys
+from broadcast_core.library import Library
 from broadcast_core.model import Channel, Endpoint, Mode, PartResult
 from broadcast_core.patterns import patterns
 from broadcast_core.recovery import next_epoch, recover
@@ -56,12 +59,14 @@ from drivers.sms_gateway.driver import SmsGatewayDriver
 from scheduler import rows as schedule_rows
 from scheduler.desk import ScheduleDesk
 from scheduler.runner import Runner
+from scheduler.shelf import Shelf, Users
 
 log = structlog.get_logger(__name__)
 
 
 async def serve(settings: Settings, *, ready: Callable[[Services], None] | None = None) -> None:
     """Run the core until SIGTERM or SIGINT. `ready` is called once everything listens."""
+    os.umask(0o077)  # the database holds endpoints' keys and phone numbers, and its directory may be open to all
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -77,11 +82,12 @@ async def serve(settings: Settings, *, ready: Callable[[Services], None] | None 
 async def running(settings: Settings) -> AsyncIterator[Services]:
     """The core, running, for as long as the context is held.
 
-    Raises StorageFailed, InsecureSecret or OSError (an address is taken) instead of starting half.
+    Raises AlreadyRunning, StorageFailed, InsecureSecret or OSError (an address is taken), never starts half.
     """
     async with AsyncExitStack() as stack:
         clock = SystemClock()
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        stack.enter_context(alone_on(settings.data_dir))
         signer = LocalSigner(signing_keys(settings.secrets_dir))
         reserve = await stack.enter_async_context(Reserve(settings.data_dir, settings.space))
         store = await stack.enter_async_context(Store(settings.database_url, on_full=reserve.let_go))
@@ -102,6 +108,10 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         await stack.enter_async_context(MediaListener(settings.media, settings.media_dir))
         announcer = Announcer(settings.voice, media, _url(settings.media), language=settings.language)
         speak = Speaking(await stack.enter_async_context(announcer), media)
+        library = Library(
+            settings=settings, store=store, media=media, clock=clock, admit=reserve.admit, users_of=Users(clock).of
+        )
+        await library.open()
         tones = await asyncio.to_thread(store_tones, media, _url(settings.media))
         test_file = await asyncio.to_thread(store_test_file, media, _url(settings.media))
         if settings.mqtt.embedded:
@@ -137,7 +147,9 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             drivers, store=store, live=live, endpoint_of=current.endpoint_of, clock=clock, mode_of=mode_of
         )
         direct = Direct(store=store, live=live, dispatch=dispatch, registry=current, clock=clock)
-        desk = ModeDesk(await load_modes(store), direct=direct, registry=current, policy=settings.policy, clock=clock)
+        desk = ModeDesk(
+            await load_modes(store), store=store, direct=direct, registry=current, policy=settings.policy, clock=clock
+        )
         following = Following(desk, current, settings.policy, clock)
         await stack.enter_async_context(dispatch)
         express = ExpressLane(live=live, dispatch=dispatch, store=store, journal=journal, clock=clock)
@@ -169,19 +181,21 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(following.close)
         for alert in live:
             following.began(alert)
+        reminding = asyncio.create_task(keep_running("mode-reminder", desk.remind_forever), name="mode-reminder")
+        stack.push_async_callback(end, [reminding])
         runner: Runner
         planner = ScheduleDesk(
             await schedule_rows.load(store),
             store=store,
             registry=current,
             modes=lambda: desk.modes,
-            items=dict,
+            items=Shelf(library, _url(settings.media)).items,
             changed=lambda: runner.look(),
             tz=settings.zone_info,
             reference_lufs=settings.voice.loudness_lufs,
             clock=clock,
         )
-        runner = Runner(planner.circumstances, direct=direct, live=live, store=store, registry=current, clock=clock)
+        runner = Runner(planner.look, direct=direct, live=live, store=store, registry=current, clock=clock)
         await runner.load()
         stack.push_async_callback(end, [asyncio.create_task(keep_running("schedule", runner.run), name="schedule")])
         book = Book()
@@ -233,6 +247,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             intake=intake,
             express=express,
             modes=desk,
+            library=library,
             clock=clock,
             reserve=reserve,
             registry=current,

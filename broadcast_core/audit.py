@@ -45,6 +45,17 @@ async def record(
     await connection.execute(insert(audit).values(**row, hash=row_hash(row)))
 
 
+async def has(connection: AsyncConnection, *, acted_at: datetime, actor: str, action: str, object_: str) -> bool:
+    """Whether this act is recorded already (an act that is replayed after a crash)."""
+    same = (
+        audit.c.action == action,
+        audit.c.object == object_,
+        audit.c.actor == actor,
+        audit.c.acted_at == to_ms(acted_at),
+    )
+    return (await connection.execute(select(audit.c.seq).where(*same).limit(1))).first() is not None
+
+
 def row_hash(row: Mapping[str, Any]) -> str:
     """SHA-256 over the row's fields but its own hash, as a JSON array in the order of the table."""
     names = ("seq", "acted_at", "recorded_at", "actor", "action", "object", "detail", "previous")

@@ -35,6 +35,16 @@ class Listener(Section):
     public_url: str | None = None  # how the field reaches it, when that differs
 
 
+class SpeakersLogin(Section):
+    """What provision files tell the speakers of the broker; what is not set is as for the core."""
+
+    host: str | None = None  # the address on their network
+    port: int | None = Field(None, ge=1, le=65535)
+    tls: bool | None = None
+    username: str | None = None
+    password_file: Path | None = None
+
+
 class Mqtt(Section):
     """The broker for the speakers. `embedded` starts one of our own on `port`."""
 
@@ -45,6 +55,7 @@ class Mqtt(Section):
     ca_file: Path | None = None
     username: str | None = None
     password_file: Path | None = None
+    speakers: SpeakersLogin = SpeakersLogin()
     prefix: str = "tocsin/1"
     heartbeat_s: float = Field(20.0, gt=0)  # a speaker is a visible fault after `silent_after_s` without one
     silent_after_s: float = Field(50.0, gt=0)
@@ -239,6 +250,19 @@ class SelfTests(Section):
     audible: tuple[AudibleTest, ...] = ()
 
 
+class Library(Section):
+    """Items for peacetime: what may be uploaded. They are as loud as `voice` says."""
+
+    largest_bytes: int = Field(128 * 2**20, ge=1)
+    shortest_s: float = Field(0.5, ge=0)
+    longest_s: float = Field(3600.0, gt=0)
+    prepare_s: float = Field(900.0, gt=0)  # an hour of sound takes about two minutes on one core
+    uploads_at_once: int = Field(4, ge=1)
+    fade_in_s: float = Field(0.05, ge=0)
+    fade_out_s: float = Field(0.5, ge=0)
+    speech_s: float = Field(60.0, gt=0)  # for a language of a text item
+
+
 class Policy(Section):
     """Decisions of the district that are not the code's to make."""
 
@@ -279,6 +303,7 @@ class Settings(BaseSettings):
     space: Space = Space()
     retention: Retention = Retention()
     selftest: SelfTests = SelfTests()
+    library: Library = Library()
     policy: Policy = Policy()
 
     @property
@@ -296,6 +321,10 @@ class Settings(BaseSettings):
     @property
     def media_dir(self) -> Path:
         return self.data_dir / "media"
+
+    @property
+    def uploads_dir(self) -> Path:
+        return self.data_dir / "uploads"
 
     @classmethod
     def load(cls, path: Path | None = None) -> Settings:

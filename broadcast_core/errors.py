@@ -45,10 +45,11 @@ class RejectReason(StrEnum):
     UNKNOWN_TEMPLATE = "unknown_template"
     UNKNOWN_CHANNEL = "unknown_channel"
     MEDIA_REFUSED = "media_refused"
+    ATTENTION_TONE = "attention_tone"  # an item of the library that holds the emergency's own tone
+    IN_USE = "in_use"  # a playlist or a schedule still needs it
     NOT_LIVE = "not_live"  # nothing to stop or update: it has ended
     QUIET_HOURS = "quiet_hours"  # a test would sound in them
     LOCKED = "locked"  # the schedule in emergency mode; a test while an alert is live; a second act
-    IN_USE = "in_use"  # something still needs what was to be removed
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -35,6 +36,8 @@ from broadcast_core.model import (
 PROOF_SPREAD: Final = timedelta(seconds=60)
 _STOP_OUTLIVES: Final = timedelta(minutes=5)  # a stop is kept up a little longer than the last thing it ends
 
+_STOPS_KEPT: Final = 10_000  # far more than can come while one message is being composed
+
 
 @dataclass(slots=True)
 class LiveDelivery:
@@ -44,6 +47,7 @@ class LiveDelivery:
     key: DeliveryKey
     progress: Progress = Progress.QUEUED
     attempt: int = 1
+    handed: bool = False  # it was, or may have been, given to the field, whatever became of that attempt
     sent_at: float | None = None  # monotonic; of the newest attempt
     asked: int = 0  # how often its missing evidence was asked for
     ask_at: float = 0.0  # monotonic; not asked again before
@@ -66,6 +70,7 @@ class LiveAlert:
     deliveries: dict[DeliveryKey, LiveDelivery] = field(default_factory=dict)
     tally: Counter[tuple[Channel, DeliveryKind, Progress]] = field(default_factory=Counter)
     ended: bool = False  # by a stop, cancel or update
+    held: int = 0  # how many messages that end it are being made durable: meanwhile nothing new of it goes out
 
     @property
     def complete(self) -> bool:
@@ -80,12 +85,15 @@ class LiveAlert:
     def possibly_sounding(self) -> list[LiveDelivery]:
         """Start deliveries that were handed to the field and whose end is not proven.
 
-        One that failed may sound all the same (its report got lost); only a proven end is an end.
+        One that failed may sound all the same (its report got lost), and so may one that waits for another attempt
+        (the first one's acknowledgement got lost); only a proven end is an end.
         """
         return [
             entry
             for entry in self.deliveries.values()
-            if entry.key.kind is DeliveryKind.START and Progress.QUEUED < entry.progress < Progress.STOPPED
+            if entry.key.kind is DeliveryKind.START
+            and entry.progress < Progress.STOPPED
+            and (entry.handed or entry.progress > Progress.QUEUED)
         ]
 
     def longest(self) -> timedelta:
@@ -106,9 +114,15 @@ class Live:
     def __init__(self) -> None:
         self._alerts: dict[tuple[str, int], LiveAlert] = {}
         self._by_endpoint: dict[str, dict[DeliveryKey, LiveAlert]] = {}
+        self._stops: dict[str, int] = {}  # alert -> the number of its last stop
+        self.stops = 0  # the number of the last stop of any alert
 
     def __iter__(self) -> Iterator[LiveAlert]:
         return iter(list(self._alerts.values()))
+
+    def alerts(self) -> Iterator[LiveAlert]:
+        """Only the alerts among the messages."""
+        return (live for live in self if live.kind is MessageKind.ALERT)
 
     def get(self, alert_id: str, revision: int) -> LiveAlert | None:
         return self._alerts.get((alert_id, revision))
@@ -197,17 +211,17 @@ class Live:
     def end(self, stop: Stop) -> list[tuple[LiveAlert, LiveDelivery]]:
         """Mark the alert's revisions as ended; returns what may be sounding or on its way.
 
-        What was never handed to the field is withdrawn at once.
+        What waits in the queue is withdrawn at once.
         """
         reached: list[tuple[LiveAlert, LiveDelivery]] = []
         for live in self.revisions(stop.alert_id):
             if live.revision > stop.revision:
                 continue
             live.ended = True
+            reached += [(live, entry) for entry in live.possibly_sounding()]
             for entry in live.deliveries.values():
                 if entry.key.kind is DeliveryKind.START and entry.progress is Progress.QUEUED:
                     self.advance(live, entry, Progress.STOPPED)
-            reached += [(live, entry) for entry in live.possibly_sounding()]
         return reached
 
     def stop_of(self, alert_id: str, revision: int, *, actor: str, cause: str, now: datetime, domain: Domain) -> Stop:
@@ -222,6 +236,33 @@ class Live:
             actor=actor,
             cause=cause,
         )
+
+    def note_stop(self, alert_id: str) -> None:
+        """Somebody has stopped the alert: what was under way to become its next revision is meant too."""
+        self.stops += 1
+        self._stops.pop(alert_id, None)
+        self._stops[alert_id] = self.stops
+        if len(self._stops) > _STOPS_KEPT:
+            del self._stops[next(iter(self._stops))]
+
+    def stopped_since(self, alert_id: str, number: int) -> bool:
+        """Whether somebody has stopped the alert after the stop of that number."""
+        return self._stops.get(alert_id, 0) > number
+
+    @contextmanager
+    def held(self, ends: Iterable[tuple[str, int]]) -> Iterator[None]:
+        """While what ends these (up to a revision) becomes durable nothing new of them goes out.
+
+        Whom the end has to be told is fixed when it is stored; a start that left after that would sound on.
+        """
+        held = [live for alert_id, upto in ends for live in self.revisions(alert_id) if live.revision <= upto]
+        for live in held:
+            live.held += 1
+        try:
+            yield
+        finally:
+            for live in held:
+                live.held -= 1
 
     def stopping(self, stop: Stop, reached: Iterable[tuple[LiveAlert, LiveDelivery]]) -> Plan:
         """The deliveries of a stop: to everyone its starts may have reached, the way the starts went."""

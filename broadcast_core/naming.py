@@ -26,6 +26,17 @@ STATES: Final[Mapping[str, Sentence]] = {
     "stopped": _("stopped"),
     "finished": _("finished"),
 }
+MODES: Final[Mapping[str, Sentence]] = {
+    "peacetime": _("PEACETIME"),
+    "emergency": _("EMERGENCY"),
+}
+# Each of `broadcast_core.model.Presence`.
+PRESENCES: Final[Mapping[str, Sentence]] = {
+    "unknown": _("unknown"),
+    "online": _("online"),
+    "silent": _("silent"),
+    "offline": _("offline"),
+}
 # Each of `broadcast_core.model.Reason`; an endpoint's own words, where it has any, are in the report.
 REASONS: Final[Mapping[str, Sentence]] = {
     "offline": _("not connected"),
@@ -53,7 +64,7 @@ REASONS: Final[Mapping[str, Sentence]] = {
     "number_invalid": _("no valid phone number"),
     "undelivered": _("the network could not deliver the message"),
     "too_long": _("the text is too long for a message"),
-    "channel_down": _("the whole channel was down"),
+    "channel_down": _("it was not handed over in time: its channel was down or busy"),
     "driver_crashed": _("its driver crashed"),
     "unsupported": _("it cannot do this"),
     "disabled": _("out of service in the registry"),

@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import RowMapping, and_, bindparam, func, select, update
+from sqlalchemy import RowMapping, and_, bindparam, func, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -44,6 +44,7 @@ from broadcast_core.store.schema import receipt as receipt_table
 _DELIVERY_COLUMNS: Final = [c.name for c in delivery_table.c]
 _RECEIPT_COLUMNS: Final = [c.name for c in receipt_table.c]
 _KEY: Final = ("k_alert", "k_revision", "k_kind", "k_endpoint")
+_KEYS_IN_A_QUERY: Final = 200  # four parameters each; databases limit them
 
 _THIS_DELIVERY: Final = and_(
     delivery_table.c.alert_id == bindparam("k_alert"),
@@ -85,11 +86,15 @@ class Claimed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """A receipt as it is stored: with the attempt it belongs to and when we had it."""
+    """A receipt as it is stored: with the attempt it belongs to and when we had it.
+
+    A delivery that is not `live` may be history, or may never have been: then its evidence is nobody's.
+    """
 
     receipt: Receipt
     attempt: int
     recorded_at: datetime
+    live: bool = True
 
 
 async def put(
@@ -147,8 +152,13 @@ async def claim(connection: AsyncConnection, channel: Channel, now: datetime) ->
     ]
 
 
-async def settle(connection: AsyncConnection, evidence: Sequence[Evidence]) -> None:
-    """Append evidence and raise progress to its maximum. Doubles and latecomers change nothing."""
+async def settle(connection: AsyncConnection, evidence: Sequence[Evidence]) -> Sequence[Evidence]:
+    """Append evidence and raise progress to its maximum. Doubles and latecomers change nothing.
+
+    Returns what was taken: all but the evidence of deliveries that there never were, so that a stolen key cannot fill
+    the disk with claims.
+    """
+    evidence = await _of_somebody(connection, evidence)
     receipts = [_receipt_row(e) for e in evidence]
     await bulk(connection, _insert(connection, receipt_table), receipts, _RECEIPT_COLUMNS)
     raises = [
@@ -157,6 +167,7 @@ async def settle(connection: AsyncConnection, evidence: Sequence[Evidence]) -> N
         if e.receipt.retry_after is None
     ]
     await bulk(connection, _RAISE, raises, (*_KEY, "to_progress", "new_progress", "new_reason"))
+    return evidence
 
 
 async def release(connection: AsyncConnection, releases: Iterable[tuple[DeliveryKey, int, datetime]]) -> None:
@@ -229,6 +240,20 @@ async def load_deliveries(connection: AsyncConnection, alert_id: str, revision: 
     d = delivery_table.c
     statement = select(delivery_table).where(d.alert_id == alert_id, d.revision == revision)
     return (await connection.execute(statement)).mappings().all()
+
+
+async def _of_somebody(connection: AsyncConnection, evidence: Sequence[Evidence]) -> Sequence[Evidence]:
+    doubtful = list(dict.fromkeys(e.receipt.key for e in evidence if not e.live))
+    if not doubtful:
+        return evidence
+    d = delivery_table.c
+    identity = tuple_(d.alert_id, d.revision, d.kind, d.endpoint_id)
+    stored: set[tuple[str, int, str, str]] = set()
+    for at in range(0, len(doubtful), _KEYS_IN_A_QUERY):
+        keys = [_key_values(key) for key in doubtful[at : at + _KEYS_IN_A_QUERY]]
+        found = await connection.execute(select(*identity.clauses).where(identity.in_(keys)))
+        stored.update((row[0], row[1], row[2], row[3]) for row in found)
+    return [e for e in evidence if e.live or _key_values(e.receipt.key) in stored]
 
 
 async def _raise_to_evidence(connection: AsyncConnection, alert_id: str, revision: int) -> None:

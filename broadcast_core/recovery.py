@@ -138,7 +138,8 @@ def _revive(live: Live, message: _Message, registry: Registry) -> None:
     for entry in revived.deliveries.values():
         of_entry = stored[entry.key.kind.value, entry.key.endpoint_id]
         progress = Progress(of_entry["progress"])
-        # Nobody is sending: a claimed row is queued again (`outbox.recover`).
+        # Nobody is sending: a claimed row is queued again (`outbox.recover`). It may have reached the field.
+        entry.handed = progress is Progress.CLAIMED or of_entry["attempt"] > 1
         live.advance(revived, entry, Progress.QUEUED if progress is Progress.CLAIMED else progress)
         entry.attempt = of_entry["attempt"]
 

@@ -24,7 +24,18 @@ from broadcast_core.clock import Clock, from_ms, to_ms
 from broadcast_core.errors import StorageFailed
 from broadcast_core.live import Live
 from broadcast_core.store import Store
-from broadcast_core.store.schema import alert, cancelled, chain, delivery, fact, filed, idempotency, receipt, selftest
+from broadcast_core.store.schema import (
+    alert,
+    cancelled,
+    chain,
+    delivery,
+    fact,
+    filed,
+    idempotency,
+    media_item,
+    receipt,
+    selftest,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -191,12 +202,14 @@ class Retention:
         return total
 
     async def _announcements(self, before: datetime) -> int:
-        """Audio that only alerts name which have expired; never a tone, never what was put or used since."""
+        """Audio that only alerts name which have expired; no tone, nothing of the library, nothing used since."""
         old: set[str] = set()
         young: set[str] = set()
         async for expires, hashes in self._named():
             (young if expires >= to_ms(before) else old).update(hashes)
-        unused, count = sorted(old - young - self._tones), 0
+        async with self._store.read() as connection:
+            library = set((await connection.execute(select(media_item.c.sha256))).scalars())
+        unused, count = sorted(old - young - self._tones - library), 0
         for start in range(0, len(unused), _FILES):
             some = unused[start : start + _FILES]
             gone = await asyncio.to_thread(self._discard, some, before)

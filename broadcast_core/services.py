@@ -14,6 +14,7 @@ from broadcast_core.clock import Clock
 from broadcast_core.config import Settings
 from broadcast_core.dispatch import Dispatch
 from broadcast_core.i18n import Sentence
+from broadcast_core.library import Library
 from broadcast_core.live import Live
 from broadcast_core.mode import Modes
 from broadcast_core.model import Alert, Channel, Mode, MsgType
@@ -127,6 +128,7 @@ class Services:
     dispatch: Dispatch
     intake: IntakePort
     express: StopPort
+    library: Library
     clock: Clock
     reserve: Reserve
     registry: CurrentRegistry

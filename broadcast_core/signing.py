@@ -173,6 +173,8 @@ def b64url(data: bytes) -> bytes:
 
 def from_b64url(data: bytes) -> bytes:
     """The inverse of `b64url`; raises SignatureRefused on anything else."""
+    if b"=" in data:
+        raise SignatureRefused("base64")
     try:
         return base64.b64decode(data + b"=" * (-len(data) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
@@ -186,7 +188,7 @@ def _header(fields: Mapping[str, str]) -> bytes:
 def _parse_header(encoded: bytes) -> Mapping[str, Any]:
     try:
         header = msgspec.json.decode(from_b64url(encoded))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError, RecursionError):  # ValueError: bytes that are not UTF-8
         raise SignatureRefused("header") from None
     if not isinstance(header, dict):
         raise SignatureRefused("header")

@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 _JOURNAL_TIMEOUT_S: Final = 0.5  # a disk that takes longer must not hold a stop back
 _RECORD_RETRY_S: Final = 0.5
+_ACTION: Final = "alert.stop"  # in the audit
 
 
 class ExpressLane:
@@ -46,6 +47,7 @@ class ExpressLane:
     async def stop(self, alert_id: str, *, actor: str, reason: str = "") -> Stopped:
         """End an alert everywhere, now. Raises NotFound, or AlertRejected(NOT_LIVE) if it has ended already."""
         revisions = self._live.revisions(alert_id)
+        self._live.note_stop(alert_id)
         if not revisions:
             raise NotFound("live alert", alert_id)
         if all(live.ended for live in revisions):
@@ -117,16 +119,21 @@ class ExpressLane:
 async def record_stop(
     connection: AsyncConnection, stop: Stop, plan: Plan, *, reason: str, clock: Clock, replayed: bool = False
 ) -> None:
-    """A job: what a stop did, into the database. Twice is harmless but for its second audit row."""
+    """A job: what a stop did, into the database.
+
+    Again is harmless: a crash between this commit and the clearing of the journal has it replayed.
+    """
     now = clock.now()
     await outbox.end(connection, stop)
     await outbox.put(connection, plan, expires=stop.expires, now=now, progress=Progress.SENT)
+    if await audit.has(connection, acted_at=stop.acted_at, actor=stop.actor, action=_ACTION, object_=stop.alert_id):
+        return
     await audit.record(
         connection,
         now=now,
         acted_at=stop.acted_at,
         actor=stop.actor,
-        action="alert.stop",
+        action=_ACTION,
         object_=stop.alert_id,
         detail={
             "revision": stop.revision,

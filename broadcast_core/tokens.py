@@ -46,10 +46,10 @@ class TokenScope(StrEnum):
     ALERT_SEND = "alert:send"
     ALERT_STOP = "alert:stop"
     MODE_SET = "mode:set"  # peacetime or emergency
-    SCHEDULE_WRITE = "schedule:write"  # playlists, slots, the library: publicity, and nothing above it
     TEST_RUN = "test:run"  # a technician's: silent self-tests, audible ones of single endpoints or a small zone
     REGISTRY_WRITE = "registry:write"
-    ADMIN = "admin"  # tokens, and personal data in exports; sends no alert by that right alone
+    PUBLICITY_WRITE = "publicity:write"  # what sounds in peacetime: library, playlists, slots
+    ADMIN = "admin"  # tokens, kindness, the calendar, personal data in exports; sends no alert by that right alone
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

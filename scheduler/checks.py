@@ -1,7 +1,7 @@
 """What is wrong with a schedule, before anything is saved: what is refused, and what a person is warned of.
 
-Refusals are about a slot and what it names; warnings come from playing the coming days through (`what_plays`), so they
-say the same as what will happen.
+Refusals are about a slot and what it names; warnings come from playing the coming days through (`what_plays`), so
+they say the same as what will happen.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ZERO: Final = timedelta()
 AHEAD: Final = 8  # days that warnings look ahead: each weekday, and one for what reaches over midnight
 
 
-class Problem(StrEnum):
+class FindingKind(StrEnum):
     """What a finding is about. Closed: the API's and the command line's word for it."""
 
     IDENTIFIER = "identifier"
@@ -48,13 +48,13 @@ class Problem(StrEnum):
 
 
 _REASONS: Final = {
-    Problem.NO_ZONE: RejectReason.NO_AREA,
-    Problem.UNKNOWN_ZONE: RejectReason.UNKNOWN_AREA,
-    Problem.UNKNOWN_PLAYLIST: RejectReason.NOT_FOUND,
-    Problem.UNKNOWN_ITEM: RejectReason.NOT_FOUND,
-    Problem.PLAYLIST_EMPTY: RejectReason.MISSING,
-    Problem.TOO_LONG: RejectReason.TOO_LARGE,
-    Problem.ITEM_EXPIRES: RejectReason.EXPIRED,
+    FindingKind.NO_ZONE: RejectReason.NO_AREA,
+    FindingKind.UNKNOWN_ZONE: RejectReason.UNKNOWN_AREA,
+    FindingKind.UNKNOWN_PLAYLIST: RejectReason.NOT_FOUND,
+    FindingKind.UNKNOWN_ITEM: RejectReason.NOT_FOUND,
+    FindingKind.PLAYLIST_EMPTY: RejectReason.MISSING,
+    FindingKind.TOO_LONG: RejectReason.TOO_LARGE,
+    FindingKind.ITEM_EXPIRES: RejectReason.EXPIRED,
 }
 
 
@@ -62,7 +62,7 @@ _REASONS: Final = {
 class Finding:
     """One thing to know about a schedule. `refused`: it is not saved; else it is a warning."""
 
-    problem: Problem
+    problem: FindingKind
     refused: bool
     slot_id: str | None
     field: str  # path into the schedule: slots.morning.zones
@@ -94,18 +94,18 @@ def check_slot(slot: Slot, circumstances: Circumstances, since: date) -> tuple[F
     found = [*_form(slot), *_zones(slot, circumstances)]
     wrong = refusal(slot, since, circumstances.calendar)
     if wrong:
-        found.append(_refused(Problem.RECURRENCE, slot, wrong.field, wrong.sentence))
+        found.append(_refused(FindingKind.RECURRENCE, slot, wrong.field, wrong.sentence))
     found.extend(_content(slot, circumstances, since, happens=wrong is None))
     return tuple(found)
 
 
-def _refused(problem: Problem, slot: Slot, field: str, sentence: Sentence) -> Finding:
+def _refused(problem: FindingKind, slot: Slot, field: str, sentence: Sentence) -> Finding:
     return Finding(
         problem=problem, refused=True, slot_id=slot.id, field=f"slots.{slot.id}.{field}", sentence=sentence
     )
 
 
-def _warning(problem: Problem, slot: Slot, field: str, sentence: Sentence) -> Finding:
+def _warning(problem: FindingKind, slot: Slot, field: str, sentence: Sentence) -> Finding:
     return Finding(
         problem=problem, refused=False, slot_id=slot.id, field=f"slots.{slot.id}.{field}", sentence=sentence
     )
@@ -114,28 +114,28 @@ def _warning(problem: Problem, slot: Slot, field: str, sentence: Sentence) -> Fi
 def _form(slot: Slot) -> Iterator[Finding]:
     if not _ID.fullmatch(slot.id):
         yield _refused(
-            Problem.IDENTIFIER,
+            FindingKind.IDENTIFIER,
             slot,
             "id",
-            _(
-                "An identifier has 1 to 64 letters, digits, dots, dashes and underscores, and begins with none of these."
-            ),
+            _("An identifier has 1 to 64 letters, digits, dots, dashes and underscores."),
         )
     if not 1 <= slot.volume <= _LOUDEST:
-        yield _refused(Problem.VOLUME, slot, "volume", _("The volume is from 1 to 100."))
+        yield _refused(FindingKind.VOLUME, slot, "volume", _("The volume is from 1 to 100."))
     if not _ZERO < slot.length <= LONGEST:
-        yield _refused(Problem.LENGTH, slot, "length", _("A slot lasts longer than nothing and at most 24 hours."))
+        yield _refused(
+            FindingKind.LENGTH, slot, "length", _("A slot lasts longer than nothing and at most 24 hours.")
+        )
     elif not _ZERO <= slot.grace <= slot.length:
-        yield _refused(Problem.LENGTH, slot, "grace", _("The grace time is from nothing to the slot's length."))
+        yield _refused(FindingKind.LENGTH, slot, "grace", _("The grace time is from nothing to the slot's length."))
 
 
 def _zones(slot: Slot, circumstances: Circumstances) -> Iterator[Finding]:
     if not slot.zones:
-        yield _refused(Problem.NO_ZONE, slot, "zones", _("The slot names no zone, so it would play nowhere."))
+        yield _refused(FindingKind.NO_ZONE, slot, "zones", _("The slot names no zone, so it would play nowhere."))
     unknown = [zone for zone in slot.zones if zone not in circumstances.zones]
     if unknown:
         yield _refused(
-            Problem.UNKNOWN_ZONE, slot, "zones", _("There is no zone {zones}.", zones=", ".join(unknown[:10]))
+            FindingKind.UNKNOWN_ZONE, slot, "zones", _("There is no zone {zones}.", zones=", ".join(unknown[:10]))
         )
 
 
@@ -144,20 +144,20 @@ def _content(slot: Slot, circumstances: Circumstances, since: date, *, happens: 
     playlist = schedule.playlists.get(slot.playlist)
     if playlist is None:
         sentence = _("There is no playlist {playlist}.", playlist=slot.playlist)
-        yield _refused(Problem.UNKNOWN_PLAYLIST, slot, "playlist", sentence)
+        yield _refused(FindingKind.UNKNOWN_PLAYLIST, slot, "playlist", sentence)
         return
     named = (*playlist.items, *([playlist.chime] if playlist.chime else []))
     unknown = [id_ for id_ in named if id_ not in schedule.items]
     if unknown:
         sentence = _("The playlist has items that do not exist: {items}.", items=", ".join(unknown[:10]))
-        yield _refused(Problem.UNKNOWN_ITEM, slot, "playlist", sentence)
+        yield _refused(FindingKind.UNKNOWN_ITEM, slot, "playlist", sentence)
         return
     if not playlist.items:
         sentence = _("The playlist “{playlist}” is empty.", playlist=playlist.name)
-        yield _refused(Problem.PLAYLIST_EMPTY, slot, "playlist", sentence)
+        yield _refused(FindingKind.PLAYLIST_EMPTY, slot, "playlist", sentence)
         return
     if playlist.gap < _ZERO or playlist.gap > LONGEST:
-        yield _refused(Problem.LENGTH, slot, "playlist", _("A gap lasts from nothing to 24 hours."))
+        yield _refused(FindingKind.LENGTH, slot, "playlist", _("A gap lasts from nothing to 24 hours."))
         return
     if happens:
         yield from _ages(slot, playlist, circumstances, since)
@@ -176,11 +176,11 @@ def _ages(slot: Slot, playlist: Playlist, circumstances: Circumstances, since: d
             playlist=playlist.name,
             date=first,
         )
-        yield _refused(Problem.ITEM_EXPIRES, slot, "playlist", sentence)
+        yield _refused(FindingKind.ITEM_EXPIRES, slot, "playlist", sentence)
         return
     for item in gone:
         sentence = _("“{item}” expires before it plays: on {date}.", item=item.title, date=item.expires_on)
-        yield _warning(Problem.ITEM_EXPIRES, slot, "playlist", sentence)
+        yield _warning(FindingKind.ITEM_EXPIRES, slot, "playlist", sentence)
 
 
 def _fits(slot: Slot, playlist: Playlist, schedule: Schedule) -> Iterator[Finding]:
@@ -191,10 +191,10 @@ def _fits(slot: Slot, playlist: Playlist, schedule: Schedule) -> Iterator[Findin
     values = {"playlist": playlist.name, "needed": needed, "length": slot.length}
     if slot.overrun is Overrun.REFUSE:
         sentence = _("“{playlist}” takes {needed}, longer than the slot's {length}.", **values)
-        yield _refused(Problem.TOO_LONG, slot, "length", sentence)
+        yield _refused(FindingKind.TOO_LONG, slot, "length", sentence)
     else:
         sentence = _("“{playlist}” takes {needed} and is cut after {length}.", **values)
-        yield _warning(Problem.TOO_LONG, slot, "length", sentence)
+        yield _warning(FindingKind.TOO_LONG, slot, "length", sentence)
 
 
 def _warnings(circumstances: Circumstances, since: date) -> Iterator[Finding]:
@@ -247,7 +247,7 @@ def _overlap(winner: Slot, loser: Slot, when: date, because: Because) -> Finding
             sentence = _("“{loser}” waits for “{winner}” on {date}, which begins first.", **values)
         case Because.IDENTIFIER:
             sentence = _("“{loser}” waits for “{winner}” on {date}: both begin together.", **values)
-    return _warning(Problem.OVERLAP, loser, "start", sentence)
+    return _warning(FindingKind.OVERLAP, loser, "start", sentence)
 
 
 def _held(slot: Slot, piece: HeldSegment, when: date, zones: tuple[str, ...]) -> Finding:
@@ -260,7 +260,7 @@ def _held(slot: Slot, piece: HeldSegment, when: date, zones: tuple[str, ...]) ->
         else _("{zone} and {count} other zones", zone=zones[0], count=len(zones) - 1),
         why=held.sentence(piece.held),
     )
-    return _warning(Problem.HELD, slot, "start", sentence)
+    return _warning(FindingKind.HELD, slot, "start", sentence)
 
 
 def _calendar_notes(circumstances: Circumstances, since: date) -> Iterator[Finding]:
@@ -268,4 +268,4 @@ def _calendar_notes(circumstances: Circumstances, since: date) -> Iterator[Findi
         if slot.enabled and isinstance(slot.recurrence.rule, CalendarDays):
             last = min(slot.recurrence.last or date.max, since + timedelta(days=366))
             for note in circumstances.calendar.notes(since, max(since, last)):
-                yield _warning(Problem.CALENDAR, slot, "recurrence", note)
+                yield _warning(FindingKind.CALENDAR, slot, "recurrence", note)

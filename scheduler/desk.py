@@ -6,7 +6,7 @@ Nothing that touches a zone in emergency mode can be changed: the schedule is lo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final, TypeVar
@@ -44,6 +44,14 @@ class Saved:
     warnings: tuple[Finding, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SavedSlots:
+    """Which slots of several were saved (by id), and what there is to know, refusals first."""
+
+    saved: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
 class ScheduleDesk:
     """The schedule in memory, and the acts on it, one at a time.
 
@@ -57,7 +65,7 @@ class ScheduleDesk:
         store: Store,
         registry: Callable[[], Registry],
         modes: Callable[[], Modes],
-        items: Callable[[], Mapping[str, Item]],
+        items: Callable[[], Awaitable[Mapping[str, Item]]],
         changed: Callable[[], None],
         tz: ZoneInfo,
         reference_lufs: float,
@@ -70,7 +78,8 @@ class ScheduleDesk:
         self._store = store
         self._registry = registry
         self._modes = modes
-        self._items = items
+        self._ask_items = items
+        self._items: Mapping[str, Item] = {}  # as of the last look into the library
         self._changed = changed
         self._tz = tz
         self._reference_lufs = reference_lufs
@@ -82,13 +91,18 @@ class ScheduleDesk:
         return self._clock.now()
 
     @property
+    def timezone(self) -> ZoneInfo:
+        """Whose local dates and times of day the schedule is in."""
+        return self._tz
+
+    @property
     def today(self) -> date:
         """The local date now."""
         return local_date(self._clock.now(), self._tz)
 
     @property
     def schedule(self) -> Schedule:
-        return Schedule(slots=dict(self._slots), playlists=dict(self._playlists), items=self._items())
+        return Schedule(slots=dict(self._slots), playlists=dict(self._playlists), items=self._items)
 
     @property
     def edits(self) -> Mapping[date, CalendarEdit]:
@@ -115,12 +129,18 @@ class ScheduleDesk:
             modes=self._spans() if with_modes else (),
         )
 
+    async def look(self) -> Circumstances:
+        """What decides what plays, with the library as it is now. Raises StorageFailed."""
+        self._items = await self._ask_items()
+        return self.circumstances()
+
     async def preview(self, zone: str, when: date, draft: Slot | None = None) -> ZoneDay:
         """What plays in a zone on a local date, with the modes as they are, and with a slot that is not saved yet.
 
         Raises NotFound for an unknown zone, Rejected for a draft that could not be saved.
         """
         self._registry().zone(zone)
+        await self.look()
         schedule = self.schedule
         if draft is not None:
             schedule = replace(schedule, slots={**schedule.slots, draft.id: draft})
@@ -130,6 +150,7 @@ class ScheduleDesk:
     async def put_slot(self, slot: Slot, *, actor: str) -> Saved:
         """Save a slot, new or changed. Raises Rejected (naming the field), StorageFailed."""
         async with self._one_at_a_time:
+            await self.look()
             before = self._slots.get(slot.id)
             if before is not None:
                 self._refuse_locked(before.zones)
@@ -146,6 +167,35 @@ class ScheduleDesk:
         self._changed()
         return Saved(warnings=tuple(f for f in findings if f.slot_id == slot.id))
 
+    async def put_slots(self, slots: Sequence[Slot], *, actor: str, dry_run: bool = False) -> SavedSlots:
+        """Save those of a file that are possible beside the schedule and each other, in one transaction.
+
+        What is not is in `findings`, refused. With `dry_run` nothing is saved, and the answer is the same.
+        Raises Rejected (too many, or one meets a zone in emergency mode: then none is saved), StorageFailed.
+        """
+        async with self._one_at_a_time:
+            schedule = self.schedule
+            new = {slot.id: slot for slot in slots}
+            if len(schedule.slots.keys() | new.keys()) > _MOST_SLOTS:
+                raise Rejected(
+                    RejectReason.TOO_LARGE, _("There are {count} slots, that is the most.", count=_MOST_SLOTS)
+                )
+            findings = await self._check(replace(schedule, slots={**schedule.slots, **new}))
+            refused = tuple(f for f in findings if f.refused and f.slot_id in new)
+            for finding in refused:
+                new.pop(finding.slot_id or "", None)
+            if refused:  # warnings come only from a schedule in which nothing is refused
+                findings = await self._check(replace(schedule, slots={**schedule.slots, **new}))
+            for slot in new.values():
+                self._refuse_locked((*slot.zones, *(self._slots[slot.id].zones if slot.id in self._slots else ())))
+            if new and not dry_run:
+                await self._write(lambda c, by: _put_each(c, new.values(), by), actor)
+                self._slots.update(new)
+        if new and not dry_run:
+            self._changed()
+        warnings = tuple(f for f in findings if f.slot_id in new)
+        return SavedSlots(saved=tuple(new), findings=(*refused, *warnings))
+
     async def remove_slot(self, slot_id: str, *, actor: str) -> None:
         """Raises NotFound, Rejected(LOCKED), StorageFailed."""
         async with self._one_at_a_time:
@@ -160,7 +210,8 @@ class ScheduleDesk:
     async def put_playlist(self, playlist: Playlist, *, actor: str) -> Saved:
         """Save a playlist. Slots that play it must still be possible. Raises Rejected, StorageFailed."""
         async with self._one_at_a_time:
-            items = self._items()
+            await self.look()
+            items = self._items
             named = (*playlist.items, *([playlist.chime] if playlist.chime else ()))
             unknown = [item for item in named if item not in items]
             if unknown:
@@ -196,33 +247,35 @@ class ScheduleDesk:
     async def put_kindness(self, zone: str, own: ZoneKindness | None, *, actor: str) -> Saved:
         """What a zone (or, with `rows.EVERYWHERE`, the district's default) sets of its own; None: inherited again."""
         async with self._one_at_a_time:
-            if zone != rows.EVERYWHERE:
+            if zone != rows.EVERYWHERE and own is not None:  # a zone that has left can be cleared
                 self._registry().zone(zone)
+            before = await self._check(self.schedule)
             await self._write(lambda c, by: rows.put_kindness(c, zone, own, by), actor)
             _set(self._kindness, zone, own)
-            findings = await self._check(self.schedule)
-        self._changed()
-        return Saved(warnings=tuple(findings))
+            self._changed()
+            return Saved(warnings=await self._news(before))
 
     async def put_day(self, when: date, edit: CalendarEdit | None, *, actor: str) -> Saved:
         """The administrator's word for a day; None: as announced again. What is queued for it follows."""
         async with self._one_at_a_time:
+            before = await self._check(self.schedule)
             await self._write(lambda c, by: rows.put_day(c, when, edit, by), actor)
             _set(self._edits, when, edit)
-            findings = await self._check(self.schedule)
-        self._changed()
-        return Saved(warnings=tuple(findings))
-
-    def users_of(self, item_id: str) -> tuple[str, ...]:
-        """The names of the playlists that have an item of the library, for whoever wants to delete it."""
-        return tuple(p.name for p in self._playlists.values() if item_id in p.items or item_id == p.chime)
+            self._changed()
+            return Saved(warnings=await self._news(before))
 
     async def check(self) -> tuple[Finding, ...]:
         """Everything to say about the schedule as it is."""
+        await self.look()
         return await self._check(self.schedule)
 
     async def _check(self, schedule: Schedule) -> tuple[Finding, ...]:
         return await aside(check, self.circumstances(schedule=schedule), self.today)
+
+    async def _news(self, before: Iterable[Finding]) -> tuple[Finding, ...]:
+        """What there is to say about the schedule now that was not to be said before."""
+        known = list(before)
+        return tuple(finding for finding in await self._check(self.schedule) if finding not in known)
 
     async def _write(self, change: Change, actor: str) -> None:
         by = rows.By(actor=actor, now=self._clock.now())
@@ -247,6 +300,11 @@ class ScheduleDesk:
 
     def _spans(self) -> tuple[ModeSpan, ...]:
         return tuple(ModeSpan(zone=s.zone, mode=s.mode, since=s.set_at) for s in self._modes().settings.values())
+
+
+async def _put_each(connection: AsyncConnection, slots: Iterable[Slot], by: rows.By) -> None:
+    for slot in slots:
+        await rows.put_slot(connection, slot, by)
 
 
 def _is_in(zone: str, above: str, registry: Registry) -> bool:

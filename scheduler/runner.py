@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -47,7 +47,7 @@ from broadcast_core.store import Store
 from broadcast_core.store.schema import occurrence as occurrence_table
 from scheduler.day import Circumstances, Sent
 from scheduler.local_time import local_date
-from scheduler.what_plays import day_of
+from scheduler.what_plays import messages
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +73,7 @@ class Runner:
 
     def __init__(
         self,
-        circumstances: Callable[[], Circumstances],
+        circumstances: Callable[[], Awaitable[Circumstances]],
         *,
         direct: Direct,
         live: Live,
@@ -127,7 +127,7 @@ class Runner:
     async def reconcile(self) -> None:
         """Compare, open and withdraw. Raises StorageFailed; what was done until then is durable."""
         now, registry = self._clock.now(), self._registry()
-        wanted = await aside(desired, self._circumstances(), registry, now)
+        wanted = await aside(desired, await self._circumstances(), registry, now)
         for alert_id in self._sent_ahead(now):
             if alert_id not in wanted:
                 await self._withdraw(alert_id, self._live.told(alert_id))
@@ -167,7 +167,7 @@ class Runner:
             kind=MessageKind.SLOT,
             alert_id=alert_id,
             revision=revision,
-            starts={Channel.SPEAKER: _start(alert_id, revision, sent, now)},
+            starts={Channel.SPEAKER: _start(alert_id, revision, sent)},
             targets=endpoints,
             expires=sent.expires,
             actor=_ACTOR,
@@ -210,12 +210,11 @@ def desired(circumstances: Circumstances, registry: Registry, now: datetime) -> 
     zones: dict[tuple[str, str], list[str]] = defaultdict(list)
     sents: dict[tuple[str, str], Sent] = {}
     for n in range((last - first).days + 1):
-        for group in day_of(circumstances, first + n * _DAY):
-            for sent in group.day.sent:
-                if not sent.clips or sent.expires <= now or sent.occurrence.starts_at > now + AHEAD:
-                    continue
+        for message in messages(circumstances, first + n * _DAY):
+            sent = message.sent
+            if sent.expires > now and sent.occurrence.starts_at <= now + AHEAD:
                 which = message_id(sent.occurrence.key), digest_of(sent)
-                zones[which] += group.zones
+                zones[which] += message.zones
                 sents[which] = sent
     speakers: dict[str, list[Endpoint]] = defaultdict(list)
     for endpoint in registry.ordered(Channel.SPEAKER):
@@ -248,7 +247,7 @@ def digest_of(sent: Sent) -> str:
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 
-def _start(alert_id: str, revision: int, sent: Sent, now: datetime) -> Start:
+def _start(alert_id: str, revision: int, sent: Sent) -> Start:
     return Start(
         alert_id=alert_id,
         revision=revision,
@@ -260,7 +259,7 @@ def _start(alert_id: str, revision: int, sent: Sent, now: datetime) -> Start:
             urgency=Urgency.UNKNOWN,
             certainty=Certainty.UNKNOWN,
         ),
-        issued_at=now,
+        issued_at=sent.occurrence.starts_at,  # of equals the one that begins first has the turn, whenever it was sent
         starts_at=sent.occurrence.starts_at,
         expires=sent.expires,
         content=Programme(clips=sent.clips, late=sent.slot.late, grace=sent.slot.grace),

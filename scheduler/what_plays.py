@@ -12,6 +12,7 @@ begins, and the higher authority takes its share first.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -48,13 +49,15 @@ def day_of(circumstances: Circumstances, when: date, zones: Iterable[str] | None
     )
 
 
-def messages(groups: Iterable[ZonesDay]) -> tuple[Message, ...]:
-    """What is to be sent of each occurrence to which zones: mostly one message, more where zones differ in kindness.
+def messages(circumstances: Circumstances, when: date) -> tuple[Message, ...]:
+    """What is to be sent to which zones, of each occurrence that begins on a local date.
 
-    Occurrences of which nothing may sound in a zone are not sent there. By occurrence, then by zone.
+    Mostly one message for an occurrence, more where zones differ in kindness; none to zones in which nothing of it
+    may sound. Modes are left out on purpose: a speaker knows its own, and a switch in one community must change
+    nothing for another. By occurrence, then by zone.
     """
     found: dict[Sent, list[str]] = {}
-    for group in groups:
+    for group in day_of(replace(circumstances, modes=()), when):
         for sent in group.day.sent:
             if sent.clips:
                 found.setdefault(sent, []).extend(group.zones)

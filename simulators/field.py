@@ -1,4 +1,4 @@
-"""The whole field of an installation, simulated: speakers, horns and the SMS gateway, in one process.
+"""The whole field of an installation, simulated: speakers, horns and the SMS gateway.
 
 Faults come from one TOML file, and are read again on SIGHUP:
 
@@ -91,6 +91,7 @@ class FieldOptions:
 
     fleet: FleetOptions = field(default_factory=FleetOptions)
     sms_password: str = ""
+    lines: bool = True  # False: another process has them
     faults: FieldFaults | None = None
 
 
@@ -101,9 +102,11 @@ class SimulatedField:
         """Without `provision` there are no speakers. Raises ValueError for a serial port that is no path of ours."""
         options = options or FieldOptions()
         self.fleet = None if provision is None else Fleet(provision, options=options.fleet)
-        self.relays = [RelayField([line], _directory_of(line)) for line in settings.serial.lines]
+        lines = settings.serial.lines if options.lines else ()
+        self.relays = [RelayField([line], _directory_of(line)) for line in lines]
         self.gateway = _gateway(settings, options.sms_password) if settings.sms.enabled else None
         self._faults = options.faults
+        self._lines = options.lines
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -133,6 +136,10 @@ class SimulatedField:
             self.fleet.faults = speakers.Faults(seed=faults.seed, faults=faults.speakers)
         if self.gateway is not None:
             self.gateway.faults = sms_gateway.Faults(**faults.sms)
+        if self._lines:
+            self._afflict_lines(faults)
+
+    def _afflict_lines(self, faults: FieldFaults) -> None:
         buses = self.buses
         try:
             for bus in buses.values():

@@ -27,7 +27,10 @@ log_type warning
 
 
 class Mosquitto:
-    """A broker process on a port of its own; `stop` and `kill` it, and `start` it again on the same port."""
+    """A broker process on a port of its own; `stop` and `kill` it, and `start` it again on the same port.
+
+    `extra` is added to its configuration; ``{folder}`` in it is its folder.
+    """
 
     def __init__(self, program: str, folder: Path, extra: str = "") -> None:
         self.host = "127.0.0.1"
@@ -36,7 +39,7 @@ class Mosquitto:
             self.port: int = probe.getsockname()[1]
         self._command = [program, "-c", str(folder / "mosquitto.conf")]
         self._log = folder / "mosquitto.log"
-        (folder / "mosquitto.conf").write_text(CONFIG.format(port=self.port) + extra)
+        (folder / "mosquitto.conf").write_text(CONFIG.format(port=self.port) + extra.format(folder=folder))
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -69,11 +72,12 @@ class Mosquitto:
 
 
 @pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+def mosquitto(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker, up. A parameter (indirect) is more configuration for it."""
     program = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/opt/homebrew/sbin")
     if program is None:
         pytest.fail("mosquitto is not installed; `make test` installs it (apt install mosquitto)")
-    broker = Mosquitto(program, tmp_path)
+    broker = Mosquitto(program, tmp_path, getattr(request, "param", ""))
     broker.start()
     yield broker
     broker.kill()

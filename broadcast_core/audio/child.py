@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from pathlib import Path
 from subprocess import PIPE, Popen
-from typing import Final
+from typing import IO, Final
 
 Process = Popen[bytes]
 
@@ -60,12 +62,54 @@ async def run(command: Sequence[str], data: bytes | Callable[[], Awaitable[bytes
         _kill(process)
         await asyncio.shield(asyncio.wrap_future(_THREADS.submit(_end, process, talk)))
     if process.returncode:
-        raise ChildFailed(process.returncode, err[-_SAID:].decode("utf-8", "replace").strip())
+        raise ChildFailed(process.returncode, _words(err))
     return out
 
 
-async def _started(command: Sequence[str]) -> Process:
-    starting = _THREADS.submit(Popen, command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+class FirstFailed(ChildFailed):
+    """Of two chained children the first one failed."""
+
+
+async def run_chain(first: Sequence[str], second: Sequence[str], source: Path, timeout: float) -> bytes:
+    """What `second` makes of what `first` makes of the file `source`; between the two it does not pass through us.
+
+    Raises FirstFailed or ChildFailed, whichever of the two it was; leaves no process behind. What `second` made of
+    the output of a `first` that then failed is not looked at.
+    """
+    processes: list[Process] = []
+    talks: list[Future[tuple[bytes, bytes]]] = []
+    try:
+        async with asyncio.timeout(timeout):
+            with source.open("rb") as file:
+                processes.append(await _started(first, stdin=file))
+            feed = processes[0].stdout
+            assert feed is not None
+            processes.append(await _started(second, stdin=feed))
+            feed.close()  # the second one's alone: if it dies, the first one learns of it
+            processes[0].stdout = None
+            talks += [_THREADS.submit(process.communicate) for process in processes]
+            _out, first_err = await asyncio.wrap_future(talks[0])
+            if processes[0].returncode and processes[1].poll() in (None, 0):
+                raise FirstFailed(processes[0].returncode, _words(first_err))
+            out, second_err = await asyncio.wrap_future(talks[1])
+    except TimeoutError:
+        raise ChildFailed(None, f"no answer within {timeout:g} s") from None
+    finally:
+        for process in processes:
+            _kill(process)
+        for process, talk in itertools.zip_longest(processes, talks):
+            await asyncio.shield(asyncio.wrap_future(_THREADS.submit(_end, process, talk)))
+    if processes[1].returncode:
+        raise ChildFailed(processes[1].returncode, _words(second_err))
+    return out
+
+
+def _words(err: bytes) -> str:
+    return err[-_SAID:].decode("utf-8", "replace").strip()
+
+
+async def _started(command: Sequence[str], stdin: int | IO[bytes] = PIPE) -> Process:
+    starting = _THREADS.submit(Popen, command, stdin=stdin, stdout=PIPE, stderr=PIPE)
     try:
         return await asyncio.shield(asyncio.wrap_future(starting))
     except OSError as error:

@@ -25,9 +25,22 @@ class ClipLimits:
 
 LIMITS: Final = ClipLimits()
 
+# What the child says, so that it is translated.
+_SAID: Final = (
+    _("its end is missing"),
+    _("it is longer than allowed"),
+    _("it is shorter than allowed"),
+    _("it needs too much memory"),
+    _("it is damaged"),
+    _("it holds no sound"),
+    _("it is silent"),
+    _("it is not WAV, MP3, AAC, Ogg, FLAC or M4A"),
+    _("it refers to another file"),
+)
+
 
 async def decode(data: bytes, rate: int, limits: ClipLimits = LIMITS, timeout: float | None = None) -> Pcm:
-    """The sound of a recording (WAV, MP3, Ogg, FLAC or M4A) at `rate` Hz, mixed down to mono.
+    """The sound of a recording (WAV, MP3, AAC, Ogg, FLAC or M4A) at `rate` Hz, mixed down to mono.
 
     Whatever the file claims to be, only these containers are opened, it can reach no other file or address, and
     only its first audio stream is touched. A file that is damaged or shorter than it says is refused, not played in
@@ -37,21 +50,29 @@ async def decode(data: bytes, rate: int, limits: ClipLimits = LIMITS, timeout: f
         raise _refused(
             _("The recording is too large: {size} bytes; at most {limit}.", size=len(data), limit=limits.bytes)
         )
-    command = module_command(
-        "broadcast_core.audio.decode_child",
-        *("--rate", str(rate), "--longest", str(limits.seconds)),
-        *("--cpu", str(limits.cpu_s), "--memory", str(limits.memory)),
-    )
+    child = command(rate, longest_s=limits.seconds, cpu_s=limits.cpu_s, memory=limits.memory)
     try:
-        return Pcm.from_wav(await run(command, data, timeout or limits.wall_s))
+        return Pcm(rate=rate, samples=await run(child, data, timeout or limits.wall_s))
     except ChildFailed as failure:
-        if failure.code == Exit.REFUSED:
-            raise _refused(_("The recording was refused: {detail}.", detail=Sentence(failure.said))) from failure
-        raise _refused(
-            _("The recording could not be decoded within its limits ({detail}).", detail=str(failure)[-200:])
-        ) from failure
-    except ValueError as error:
-        raise _refused(_("The recording gave no sound: {detail}.", detail=str(error))) from error
+        raise _refused(why_not(failure)) from failure
+
+
+def command(
+    rate: int, *, longest_s: float, cpu_s: int, memory: int, shortest_s: float = 0.0, nice: int = 0
+) -> tuple[str, ...]:
+    """The child that decodes its stdin under these limits."""
+    return module_command(
+        "broadcast_core.audio.decode_child",
+        *("--rate", str(rate), "--shortest", str(shortest_s), "--longest", str(longest_s)),
+        *("--cpu", str(cpu_s), "--memory", str(memory), "--nice", str(nice)),
+    )
+
+
+def why_not(failure: ChildFailed) -> Sentence:
+    """Why the child that decodes gave nothing, in words."""
+    if failure.code == Exit.REFUSED:
+        return _("The recording was refused: {detail}.", detail=Sentence(failure.said))
+    return _("The recording could not be decoded within its limits ({detail}).", detail=str(failure)[-200:])
 
 
 def _refused(sentence: Sentence) -> Rejected:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -29,19 +30,37 @@ class Filtered:
 def through(pcm: Pcm, *steps: Step, rate: int | None = None) -> Filtered:
     """`pcm` through `steps` in order, coming out at `rate` (its own where None)."""
     rate = rate or pcm.rate
+    out, measured = bytearray(), dict[str, str]()
+    for done in _filtered(frames(pcm, BLOCK), pcm.rate, steps, rate):
+        measured.update(done.metadata)
+        out += samples_of(done)
+    return Filtered(sound=Pcm(rate=rate, samples=bytes(out)), measured=measured)
+
+
+def measured(sound: Iterable[AudioFrame], rate: int, *steps: Step) -> dict[str, str]:
+    """What `steps` attach to mono frames of one format; the sound itself is not kept."""
+    found: dict[str, str] = {}
+    for done in _filtered(sound, rate, steps, rate):
+        found.update(done.metadata)
+    return found
+
+
+def _filtered(sound: Iterable[AudioFrame], rate_in: int, steps: Sequence[Step], rate: int) -> Iterator[AudioFrame]:
+    sound = iter(sound)
+    first = next(sound, None)
+    if first is None:
+        return
     last = ("aformat", f"sample_fmts=s16:channel_layouts=mono:sample_rates={rate}")
     # The graph owns the native filters and the contexts do not keep it alive: hold it until the end.
     graph = av.filter.Graph()
-    source = graph.add_abuffer(sample_rate=pcm.rate, format="s16", layout="mono", time_base=Fraction(1, pcm.rate))
+    source = graph.add_abuffer(
+        sample_rate=rate_in, format=first.format.name, layout="mono", time_base=Fraction(1, rate_in)
+    )
     sink = graph.add("abuffersink")
     graph.link_nodes(source, *(graph.add(name, arguments) for name, arguments in (*steps, last)), sink).configure()
-    out, measured = bytearray(), dict[str, str]()
-    for frame in (*frames(pcm, BLOCK), None):
+    for frame in itertools.chain((first,), sound, (None,)):
         source.push(frame)
-        for done in _ready(sink):
-            measured.update(done.metadata)
-            out += samples_of(done)
-    return Filtered(sound=Pcm(rate=rate, samples=bytes(out)), measured=measured)
+        yield from _ready(sink)
 
 
 def resampled(pcm: Pcm, rate: int) -> Pcm:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from broadcast_core.audio.filters import through
+from av.audio.frame import AudioFrame
+
+from broadcast_core.audio.filters import BLOCK, Step, frames, measured, through
 from broadcast_core.audio.job import Loudness
 from broadcast_core.audio.pcm import Pcm
 
@@ -18,6 +21,7 @@ _OVERSAMPLED: Final = 4  # for the true peak, as BS.1770 annex 2 does
 # The limiter sees samples, not the wave between them: it stays this far below the ceiling, and the true peak of the
 # result is measured. At four times the sample rate it would need no margin but four times as long.
 _MARGIN_DB: Final = 0.5
+_R128: Final = ("ebur128", "metadata=1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +33,15 @@ class Levelled:
 def measure(pcm: Pcm) -> Loudness:
     """The loudness of `pcm`."""
     return Loudness(lufs=_lufs(pcm), true_peak_dbtp=_true_peak(pcm))
+
+
+def measure_frames(sound: Iterable[AudioFrame], rate: int) -> Loudness:
+    """The loudness of mono frames as they come out of a decoder, measured in one pass."""
+    found = measured(sound, rate, _R128, *_peak_of(rate))
+    return Loudness(
+        lufs=float(found.get("lavfi.r128.I", NOTHING_LUFS)),
+        true_peak_dbtp=float(found.get("lavfi.astats.Overall.Peak_level", -math.inf)),
+    )
 
 
 def level(pcm: Pcm, lufs: float, true_peak_dbtp: float) -> Levelled:
@@ -66,12 +79,17 @@ def _louder(pcm: Pcm, gain_db: float, ceiling_db: float) -> Pcm:
 
 
 def _lufs(pcm: Pcm) -> float:
-    return float(through(pcm, ("ebur128", "metadata=1")).measured.get("lavfi.r128.I", NOTHING_LUFS))
+    found = measured(frames(pcm, BLOCK), pcm.rate, _R128)
+    return float(found.get("lavfi.r128.I", NOTHING_LUFS))
 
 
 def _true_peak(pcm: Pcm) -> float:
     # ebur128's own true peak goes by way of 192 kHz and takes four times as long; both agree within 0.1 dB.
-    peak = ("astats", "metadata=1:measure_perchannel=none:measure_overall=Peak_level")
+    found = measured(frames(pcm, BLOCK), pcm.rate, *_peak_of(pcm.rate))
+    return float(found.get("lavfi.astats.Overall.Peak_level", -math.inf))
+
+
+def _peak_of(rate: int) -> tuple[Step, ...]:
     in_float = ("aformat", "sample_fmts=fltp")  # whole numbers would be cut off at full scale, just where it matters
-    measured = through(pcm, in_float, ("aresample", str(pcm.rate * _OVERSAMPLED)), peak).measured
-    return float(measured.get("lavfi.astats.Overall.Peak_level", -math.inf))
+    peak = ("astats", "metadata=1:measure_perchannel=none:measure_overall=Peak_level")
+    return in_float, ("aresample", str(rate * _OVERSAMPLED)), peak

@@ -123,6 +123,16 @@ class MediaStore:
             return None
         return MediaFile(sha256=match[1], mime_type=MIME_TYPES[match[2]], size=found.st_size, path=path)
 
+    def remove(self, sha256: str) -> None:
+        """Remove the file of that hash; one that is not there is fine. Raises StorageFailed."""
+        try:
+            with self._finding:
+                file = self.find(sha256)
+                if file is not None:
+                    file.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageFailed(f"{sha256}: {error}") from error
+
     def _in_use_again(self, path: Path, data: bytes) -> bool:
         with self._finding:
             if not _holds(path, data):

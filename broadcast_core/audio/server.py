@@ -85,9 +85,14 @@ async def _media(request: web.Request) -> web.StreamResponse:
     file = request.app[_STORE].named(request.match_info["name"])
     if file is None:
         raise web.HTTPNotFound
+    return await answer(request, file, _FOREVER)
+
+
+async def answer(request: web.Request, file: MediaFile, cache_control: str) -> web.StreamResponse:
+    """A file or one range of it, by its hash as ETag (RFC 9110)."""
     headers: dict[str, str] = {
         hdrs.ETAG: f'"{file.sha256}"',
-        hdrs.CACHE_CONTROL: _FOREVER,
+        hdrs.CACHE_CONTROL: cache_control,
         hdrs.ACCEPT_RANGES: "bytes",
     }
     if request.if_match is not None and not _matches(request.if_match, file):

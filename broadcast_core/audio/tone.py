@@ -46,6 +46,7 @@ class Score:
 
 _RISE: Final = (Note(_D5, 0.16, 0.02), Note(_FS5, 0.16, 0.02), Note(_A5, 0.44, 0.20))
 _SLOW: Final = (Note(_D5, 0.28, 0.04), Note(_FS5, 0.28, 0.04), Note(_A5, 0.70, 0.30))
+RISES: Final = (_RISE, _SLOW)  # every attention tone is one of these, once or more: what `attention` listens for
 _SCORES: Final[Mapping[str, Score]] = {
     "attention-1": Score(0.380, _RISE * 4),
     "attention-2": Score(0.378, _RISE * 3),

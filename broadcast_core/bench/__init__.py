@@ -32,6 +32,7 @@ class Course:
     fleet: Literal["light", "simulated"] = "light"
     naive: bool = True
     idle: bool = False
+    programmes: int = 0  # that every speaker has, and plays, meanwhile
 
 
 _FLEETS: Final = {
@@ -40,6 +41,8 @@ _FLEETS: Final = {
 }
 COURSES: Final = (
     Course(name="district", speakers=1099, rounds=10, idle=True),
+    # The same beside a day of publicity: every speaker holds it, and its programme is on.
+    Course(name="district, every speaker playing", speakers=1099, rounds=10, naive=False, idle=True, programmes=5),
     # The speakers of `tocsin simulate`: each verifies for itself, starts to sound, and says so.
     Course(name="district, simulated speakers", speakers=1099, rounds=5, fleet="simulated", naive=False),
     Course(name="city", speakers=10_000, rounds=5, naive=False),
@@ -71,15 +74,19 @@ async def run(courses: Sequence[Course]) -> AsyncIterator[dict[str, Any]]:
 
 async def _course(course: Course) -> AsyncIterator[dict[str, Any]]:
     async with AsyncExitStack() as stack:
+        # Two brokers: one alone would need descriptors for both fleets, and 20,000 is a common limit.
+        raw_port, _raw_broker = await stack.enter_async_context(mosquitto())
         port, broker = await stack.enter_async_context(mosquitto())
-        echo = process("broadcast_core.bench.echo", str(port), str(course.speakers))
+        echo = process("broadcast_core.bench.echo", str(raw_port), str(course.speakers))
         await stack.enter_async_context(echo)
-        raw = RawLimit(port, course.speakers)
+        raw = RawLimit(raw_port, course.speakers)
         await raw.start()
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tocsin-bench-")))
-        ours, provision = await stack.enter_async_context(our_path(directory, port, course.speakers))
+        our_own = our_path(directory, port, course.speakers, programmes=course.programmes)
+        ours, provision, send_the_day = await stack.enter_async_context(our_own)
         fleet = await stack.enter_async_context(process(*_FLEETS[course.fleet], str(provision)))
-        naive = NaiveWay(port, course.speakers) if course.naive else None
+        naive = NaiveWay(raw_port, course.speakers) if course.naive else None
+        await send_the_day()
         rounds: list[dict[str, float]] = []
         for number in range(-_WARM_UPS, course.rounds):
             measured = await _round(raw, naive, ours, fleet, broker)
@@ -111,6 +118,7 @@ async def _round(raw: RawLimit, naive: NaiveWay | None, ours: OurPath, fleet: in
         "received_ms": _ms(done.accepted_to_last_received),
         "durable_ms": _ms(done.accepted_to_last_durable),
         "stop_ms": _ms(done.stop_to_last_silent),
+        "mode_ms": _ms(done.switch_to_last_proven),
         **{f"cpu_{name}_ms": _ms(after[name] - before[name]) for name in pids},
     }
 

@@ -21,7 +21,7 @@ from typing import Final
 from broadcast_core.clock import SystemClock, to_ms
 from broadcast_core.signing import Mac, Verifier
 from drivers.ip_speaker.wire import Topics, Up, command, mqtt5, provision, report
-from drivers.ip_speaker.wire.command import Command, OrdersCommand, StartCommand, StopCommand
+from drivers.ip_speaker.wire.command import Command, ModeCommand, OrdersCommand, StartCommand, StopCommand
 from drivers.ip_speaker.wire.provision import Provision
 from simulators.speakers.connection import KEEP_ALIVE_S, Connection
 
@@ -77,6 +77,9 @@ class Light:
             case StopCommand() as stop:
                 for kind, progress in (("stop", "received"), ("stop", "finished"), ("start", "stopped")):
                     self._say(stop, kind, progress)
+            case ModeCommand() as change:
+                for progress in ("received", "finished"):
+                    self._say(change, "start", progress)
             case OrdersCommand() as orders if not self.ready and self.connection is not None:
                 self.ready = True
                 self.connection.subscribe([membership.topic for membership in orders.zones.values()])
@@ -84,7 +87,7 @@ class Light:
     def lost(self) -> None:
         """The bench is over."""
 
-    def _say(self, about: StartCommand | StopCommand, kind: str, progress: str) -> None:
+    def _say(self, about: StartCommand | StopCommand | ModeCommand, kind: str, progress: str) -> None:
         assert self.connection is not None
         said = report.ReceiptReport(alert=about.alert, rev=about.rev, kind=kind, progress=progress, at=about.iat)
         self.connection.publish(self._receipts, self._mac.seal(report.encode(said)), qos=1)

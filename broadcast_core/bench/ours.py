@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -15,20 +15,36 @@ from broadcast_core.clock import SystemClock
 from broadcast_core.config import Mqtt, Policy, Settings, Sms
 from broadcast_core.dispatch import Dispatch
 from broadcast_core.intake import Intake
+from broadcast_core.intake.direct import Direct, Message
+from broadcast_core.intake.modes import ModeDesk, load_modes
 from broadcast_core.journal import Journal
 from broadcast_core.keys import EndpointKeys, signing_keys, write_secret
 from broadcast_core.live import Live
 from broadcast_core.model import (
     Alert,
+    Approval,
+    AudioRef,
+    Authority,
     Category,
     Certainty,
+    Channel,
+    Clip,
+    Domain,
     Info,
+    LateRule,
     Level,
+    MessageKind,
+    Mode,
     MsgType,
+    Programme,
     Progress,
+    ResumeRule,
     Scope,
     Severity,
+    SoundClass,
     Spoken,
+    Standing,
+    Start,
     Status,
     Urgency,
 )
@@ -36,6 +52,7 @@ from broadcast_core.patterns import patterns
 from broadcast_core.plan import parse_area
 from broadcast_core.provision import provision_file
 from broadcast_core.recovery import next_epoch
+from broadcast_core.registry import Registry
 from broadcast_core.registry.current import CurrentRegistry
 from broadcast_core.registry.dataset import generate
 from broadcast_core.render import Words
@@ -56,13 +73,17 @@ class Run:
     accepted_to_last_received: float  # the last receipt known
     accepted_to_last_durable: float  # and committed
     stop_to_last_silent: float
+    switch_to_last_proven: float  # of the mode, from before it is durable to the last speaker's proof
 
 
 class OurPath:
     """The core's own parts, wired as in `app`, on a broker that is already there."""
 
-    def __init__(self, intake: Intake, express: ExpressLane, live: Live, dispatch: Dispatch, speakers: int) -> None:
+    def __init__(
+        self, intake: Intake, modes: ModeDesk, express: ExpressLane, live: Live, dispatch: Dispatch, speakers: int
+    ) -> None:
         self._intake = intake
+        self._modes = modes
         self._express = express
         self._live = live
         self._dispatch = dispatch
@@ -88,12 +109,26 @@ class OurPath:
         silent = time.perf_counter()
         await self._express.drain()
         self._live.forget(live)
+        switched = await self._switch(Mode.EMERGENCY)
+        await self._switch(Mode.PEACETIME)
         return Run(
             submitted_to_accepted=start - submitted,
             accepted_to_last_received=received - start,
             accepted_to_last_durable=durable - start,
             stop_to_last_silent=silent - durable,
+            switch_to_last_proven=switched,
         )
+
+    async def _switch(self, mode: Mode) -> float:
+        root = self._intake.registry.root.code
+        start = time.perf_counter()
+        (message,) = (await self._modes.set([root], mode, actor="bench", reason="bench")).messages
+        live = self._live.get(message, 1)
+        assert live is not None
+        await _until(lambda: live.complete)
+        took = time.perf_counter() - start
+        self._live.forget(live)
+        return took
 
     def _alert(self) -> Alert:
         now = SystemClock().now().replace(microsecond=0)
@@ -118,8 +153,10 @@ class OurPath:
 
 
 @asynccontextmanager
-async def our_path(directory: Path, port: int, speakers: int) -> AsyncIterator[tuple[OurPath, Path]]:
-    """The core, and the provision file for its fleet."""
+async def our_path(
+    directory: Path, port: int, speakers: int, *, programmes: int = 0
+) -> AsyncIterator[tuple[OurPath, Path, Callable[[], Awaitable[None]]]]:
+    """The core, the provision file for its fleet, and what sends every speaker so many programmes of its day."""
     settings = Settings(
         data_dir=directory,
         mqtt=Mqtt(embedded=False, port=port, heartbeat_s=20),
@@ -162,7 +199,63 @@ async def our_path(directory: Path, port: int, speakers: int) -> AsyncIterator[t
         )
         file = directory / "provision.json"
         write_secret(file, provision_file(settings.mqtt, signer, keys, registry.speakers()))
-        yield OurPath(intake, express, live, dispatch, speakers), file
+        direct = Direct(store=store, live=live, dispatch=dispatch, registry=registry, clock=clock)
+        modes = ModeDesk(
+            await load_modes(store),
+            store=store,
+            direct=direct,
+            registry=registry,
+            policy=settings.policy,
+            clock=clock,
+        )
+
+        async def send_the_day() -> None:
+            for number in range(programmes):
+                await _programme(direct, registry.registry, number, clock.now())
+            await _until(
+                lambda: all(n == 0 for a in live for (_, _, p), n in a.tally.items() if p < Progress.RECEIVED)
+            )
+
+        yield OurPath(intake, modes, express, live, dispatch, speakers), file, send_the_day
+
+
+async def _programme(direct: Direct, registry: Registry, number: int, now: datetime) -> None:
+    """An occurrence that every speaker is playing right now, of twenty items."""
+    audio = AudioRef(
+        sha256="0" * 64, url="http://127.0.0.1/x", mime_type="audio/mpeg", size=1, duration=timedelta(minutes=1)
+    )
+    clips = tuple(
+        Clip(item_id=f"item-{n}", audio=audio, offset=timedelta(minutes=n), resume=ResumeRule.POSITION)
+        for n in range(20)
+    )
+    start = Start(
+        alert_id=f"obench{number}",
+        revision=1,
+        domain=Domain.LIVE,
+        standing=Standing(
+            sound_class=SoundClass.PUBLICITY,
+            authority=Authority.DISTRICT,
+            level=Level.UNKNOWN,
+            urgency=Urgency.UNKNOWN,
+            certainty=Certainty.UNKNOWN,
+        ),
+        issued_at=now,
+        starts_at=now,
+        expires=now + timedelta(hours=1),
+        content=Programme(clips=clips, late=LateRule.JOIN, grace=timedelta(minutes=1)),
+        approval=Approval(kind="schedule", actors=("bench",)),
+    )
+    message = Message(
+        kind=MessageKind.SLOT,
+        alert_id=start.alert_id,
+        revision=1,
+        starts={Channel.SPEAKER: start},
+        targets=registry.ordered(Channel.SPEAKER),
+        expires=start.expires,
+        actor="bench",
+        title="bench",
+    )
+    await direct.open([message])
 
 
 async def _until(true: Callable[[], bool]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -113,6 +114,10 @@ def check_name(value: str) -> None:
     check_token(value)
     if any(c.isspace() or c in ",<&" for c in value):
         raise Unfit(_("{value} holds a space, a comma, < or &; CAP forbids them here.", value=shown(value)))
+    if any(
+        unicodedata.category(c) == "Cf" for c in value
+    ):  # zero-width or bidirectional: another name that looks the same
+        raise Unfit(_("{value} holds an invisible character; write it without.", value=ascii(value)[:_SHOWN]))
 
 
 def _check_language(value: str) -> None:

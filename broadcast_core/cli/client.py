@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, BinaryIO, Final, NoReturn
 from urllib.parse import quote, urlencode, urlsplit
 
 import typer
@@ -64,13 +64,19 @@ class Api:
         path: str,
         *,
         params: Sequence[tuple[str, str]] = (),
-        data: bytes | None = None,
+        data: bytes | BinaryIO | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float = _TIMEOUT_S,
     ) -> bytes:
         """The body of an answer."""
         with self._asking(method, path, params, data, headers, timeout) as answer:
             return answer.read()
+
+    def send(self, method: str, path: str, body: Any = None) -> Any:
+        """The JSON answer to a JSON body."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        return json_of(self.read(method, path, data=data, headers=headers))
 
     def first_event(self, path: str, *, timeout: float) -> Any:
         """The JSON of the first event of a stream."""
@@ -86,7 +92,7 @@ class Api:
         method: str,
         path: str,
         params: Sequence[tuple[str, str]],
-        data: bytes | None,
+        data: bytes | BinaryIO | None,
         headers: Mapping[str, str] | None,
         timeout: float,
     ) -> Iterator[http.client.HTTPResponse]:
@@ -130,6 +136,14 @@ def core(*, unknown: Sentence | None = None) -> Iterator[Api]:
 def say_error(line: Sentence | str) -> None:
     """One line for a person, on standard error."""
     typer.echo(line.say(terminal_language()) if isinstance(line, Sentence) else line, err=True)
+
+
+def bad_input(sentence: Sentence, field: str | None = None) -> NoReturn:
+    """End the command over what was typed, with what to correct."""
+    say_error(sentence)
+    if field is not None:
+        say_error(f"  → {field}")
+    raise typer.Exit(BAD_INPUT)
 
 
 def say(sentence: Sentence) -> None:
@@ -204,5 +218,8 @@ def _say_refusal(refusal: Refused, at: Where, unknown: Sentence | None) -> None:
     say_error(said or _("{url} answers with HTTP status {status}.", url=at.url, status=refusal.status))
     if field := problem.get("field"):
         say_error(f"  → {field}")
+    if problem.get("reason") == "unknown_area":
+        say_error(_("  → `tocsin registry show` lists the zones."))
     for row in problem.get("rows") or ():
-        say_error(f"  {row.get('line')}: {row.get('field')}: {row.get('detail')}")
+        line = f"{row['line']}: " if row.get("line") else ""  # 0 is the file as a whole
+        say_error(f"  {line}{row.get('field')}: {row.get('detail')}")

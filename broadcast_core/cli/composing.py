@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,8 +23,6 @@ from broadcast_core.model import (
 )
 
 _SENDER: Final = "tocsin-cli@localhost.invalid"
-_DURATION: Final = re.compile(r"([0-9]{1,6})([smh])")
-_UNITS: Final = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,16 +35,6 @@ class Words:
     severity: Severity
     language: str
     lifetime: timedelta
-
-
-def duration(text: str | timedelta) -> timedelta:
-    """``90s``, ``10m`` or ``2h``. Raises ValueError."""
-    if isinstance(text, timedelta):  # the option's default
-        return text
-    found = _DURATION.fullmatch(text)
-    if found is None or not int(found[1]):
-        raise ValueError(f"{text!r} is not a duration such as 90s, 10m or 2h")
-    return int(found[1]) * _UNITS[found[2]]
 
 
 def wishes(channels: Sequence[str], pattern: str | None, volume: int | None) -> dict[str, str]:

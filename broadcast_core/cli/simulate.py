@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,22 +28,31 @@ def simulate(
         list[str] | None, typer.Option(metavar="ID=WAV", help=_("Write what a speaker sounded.").msgid)
     ] = None,
 ) -> None:
-    """Run every speaker, relay board and the SMS gateway that the settings and the registry name, simulated.
+    """Run the registry's simulated speakers, and every relay board and the SMS gateway that the settings name.
 
-    On the core's machine, after its registry was imported: the speakers' keys come from its data directory.
+    On the core's machine, after its registry was imported: the speakers' keys come from its data directory. A
+    speaker that the registry does not call simulated is left alone: what it says is proof.
     """
     settings = load(config)
     try:
-        keys = asyncio.run(provision_from(settings))
+        keys = asyncio.run(provision_from(settings, lambda speaker: speaker.simulated, here=True))
     except (OSError, TocsinError, InsecureSecret) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(FAILED) from error
     with tempfile.TemporaryDirectory(prefix="tocsin-simulate-") as directory:
         provision = Path(directory) / "provision.json"
         write_secret(provision, keys)
-        command = [sys.executable, "-P", "-m", "simulators", "--provision", str(provision)]
+        command = [sys.executable, "-P", "-m", "simulators", "--until-stdin-closes", "--provision", str(provision)]
         for name, value in (("--config", config), ("--faults", faults), ("--log", log)):
             command += [name, str(value)] if value is not None else []
         for one in record or ():
             command += ["--record", one]
-        raise typer.Exit(subprocess.run(command, check=False).returncode)
+        raise typer.Exit(_run(command))
+
+
+def _run(command: list[str]) -> int:
+    """The program's exit code. Signals are handed on; it ends with this process, however that ends."""
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda received, _frame: process.send_signal(received))
+        return process.wait()

@@ -28,6 +28,7 @@ from broadcast_core.tasks import end, keep_running
 
 log = structlog.get_logger(__name__)
 
+_TAKEN_S: Final = 1.0  # who stops waits no longer for the answer of a channel that hangs
 _LAST_WORDS_S: Final = 3.0  # how long leaving drivers are listened to
 
 __all__ = ["Dispatch", "PresenceBoard"]
@@ -55,6 +56,7 @@ class Dispatch:
         self._field = AsyncExitStack()
         self._sending: list[asyncio.Task[None]] = []
         self._listening: list[asyncio.Task[None]] = []
+        self._handing: set[asyncio.Task[bool]] = set()
         self.presence = PresenceBoard()
         self.settler = Settler(store, live, clock)
         self._store = store
@@ -90,7 +92,7 @@ class Dispatch:
 
     async def __aexit__(self, *exc: object) -> None:
         """Stop sending, let the drivers end, hear what they say last, and make it durable."""
-        await end(self._sending)
+        await end([*self._sending, *self._handing])
         await self._field.aclose()
         await asyncio.wait(self._listening, timeout=_LAST_WORDS_S)
         await end(self._listening)
@@ -114,13 +116,20 @@ class Dispatch:
                 self.lines[channel].hand_over(live, claimed)
 
     async def send_now(self, deliveries: Iterable[Delivery]) -> Mapping[Channel, bool]:
-        """Hand deliveries to all their channels at once, past the outbox. Which channels took them."""
+        """Hand deliveries to all their channels at once, past the outbox. Which channels took them within a second;
+        with a channel that hangs it goes on, and nobody waits."""
         by_channel: dict[Channel, list[Delivery]] = {}
         for delivery in deliveries:
             by_channel.setdefault(delivery.endpoint.channel, []).append(delivery)
         channels = [c for c in by_channel if c in self.lines]
-        taken = await asyncio.gather(*(self.lines[c].send_now(by_channel[c]) for c in channels))
-        return dict(zip(channels, taken, strict=True))
+        if not channels:
+            return {}
+        sending = {c: asyncio.create_task(self.lines[c].send_now(by_channel[c]), name=f"now-{c}") for c in channels}
+        self._handing.update(sending.values())
+        for task in sending.values():
+            task.add_done_callback(self._handing.discard)
+        await asyncio.wait(sending.values(), timeout=_TAKEN_S)
+        return {c: task.done() and task.result() for c, task in sending.items()}
 
     def _start(
         self, tasks: list[asyncio.Task[None]], name: str, work: Callable[[], Coroutine[Any, Any, None]]

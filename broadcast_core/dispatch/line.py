@@ -125,13 +125,16 @@ class Line:
 
     async def _send(self, claimed: Sequence[tuple[LiveAlert, LiveDelivery]]) -> None:
         now = self._clock.now()
-        sending = [(live, entry) for live, entry in claimed if _may_go(live, entry, now)]
+        possible = [(live, entry) for live, entry in claimed if _may_go(live, entry, now)]
+        sending = [(live, entry) for live, entry in possible if not _is_held(live, entry)]
+        # What is held goes, or does not, when that is decided; the next look is at most `_IDLE_S` away.
+        self._handed += [(live, entry) for live, entry in possible if _is_held(live, entry)]
         if not sending:
             return
         sent_at = self._clock.monotonic()
         for live, entry in sending:
             self._live.advance(live, entry, Progress.CLAIMED)
-            entry.sent_at = sent_at
+            entry.sent_at, entry.handed = sent_at, True
         try:
             await self._driver.send([entry.this_attempt() for _, entry in sending])
         except DriverUnavailable as error:
@@ -219,3 +222,8 @@ def _may_go(live: LiveAlert, entry: LiveDelivery, now: datetime) -> bool:
     if entry.progress.ended:
         return False
     return entry.key.kind is DeliveryKind.STOP or (not live.ended and live.expires > now)
+
+
+def _is_held(live: LiveAlert, entry: LiveDelivery) -> bool:
+    """Whether its end is being made durable at this moment (`Live.held`)."""
+    return live.held > 0 and entry.key.kind is DeliveryKind.START

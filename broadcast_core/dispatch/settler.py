@@ -48,7 +48,12 @@ class Settler:
         before = len(self._gathering)
         for receipt in receipts:
             entry = self._live.note(receipt)
-            item = Evidence(receipt=receipt, attempt=1 if entry is None else entry.attempt, recorded_at=now)
+            item = Evidence(
+                receipt=receipt,
+                attempt=1 if entry is None else entry.attempt,
+                recorded_at=now,
+                live=entry is not None,
+            )
             (self._sent if receipt.progress is Progress.SENT else self._gathering).append(item)
         if len(self._gathering) > before:
             await asyncio.shield(self._next_group())
@@ -89,19 +94,26 @@ class Settler:
         if not evidence:
             return
         self.waiting += len(evidence)
-        await self._write(evidence)
+        taken = await self._write(evidence)
         self.waiting -= len(evidence)
-        self.durable.update(item.receipt.progress for item in evidence)
+        self.durable.update(item.receipt.progress for item in taken)
         for observe in self.observers:
-            observe(evidence)
+            observe(taken)
         if group is not None and not group.done():
             group.set_result(None)
 
-    async def _write(self, evidence: Sequence[Evidence]) -> None:
+    async def _write(self, evidence: Sequence[Evidence]) -> Sequence[Evidence]:
+        """What of it is durable now. A piece that cannot be stored costs only itself, never the others beside it."""
         while True:
             try:
-                await self._store.write(lambda connection: outbox.settle(connection, evidence))
-                return
+                return await self._store.write(lambda connection: outbox.settle(connection, evidence))
             except StorageFailed as error:
                 log.error("receipts not yet durable", waiting=self.waiting, detail=error.detail)  # noqa: TRY400
                 await asyncio.sleep(_RETRY_S)
+            except Exception:
+                if len(evidence) == 1:
+                    endpoint_id = evidence[0].receipt.key.endpoint_id
+                    log.exception("a receipt cannot be stored and is dropped", endpoint=endpoint_id)
+                    return ()
+                middle = len(evidence) // 2
+                return (*await self._write(evidence[:middle]), *await self._write(evidence[middle:]))

@@ -60,6 +60,8 @@ async def storm(scene: Scene) -> Finding:
     try:
         result = await probe.storm(scene.broker, count)
     except (probe.BrokerRefused, ProtocolError, OSError) as error:
+        if not await _greets(scene.broker):
+            return skipped(_("There is no broker to try it with."))
         return fail(
             _("The storm of {count} acknowledgements broke off: {why}", count=count, why=_why(error)), _LIMITS
         )
@@ -90,6 +92,8 @@ async def crowd(scene: Scene) -> Finding:
     result = await probe.crowd(scene.broker, wanted)
     if result.taken == result.wanted:
         return ok(_("The broker took {count} connections at once.", count=result.taken))
+    if not result.taken and not await _greets(scene.broker):
+        return skipped(_("There is no broker to try it with."))
     if result.ours:
         return warn(
             _("Only {taken} of {wanted} connections could be tried from here.", taken=result.taken, wanted=wanted),
@@ -129,8 +133,13 @@ def _by_limits(scene: Scene, wanted: int) -> Finding:
 
 
 async def _lets_anybody_in(access: Access) -> bool:
+    return await _greets(access, anonymous=True)
+
+
+async def _greets(access: Access, *, anonymous: bool = False) -> bool:
+    """Whether it takes a connection at all. Where not, the first check has said why."""
     try:
-        await probe.greet(access, anonymous=True)
+        await probe.greet(access, anonymous=anonymous)
     except (probe.BrokerRefused, ProtocolError, OSError):
         return False
     return True

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadcast_core import audit, outbox
 from broadcast_core.clock import Clock, to_ms
 from broadcast_core.dispatch import Dispatch
-from broadcast_core.live import Live, LiveAlert
+from broadcast_core.live import Live, LiveAlert, LiveDelivery
 from broadcast_core.model import Channel, DeliveryKind, Endpoint, MessageKind, MsgType, Opening, Plan, Progress
 from broadcast_core.model.form import encode_starts
 from broadcast_core.plan import make_plan, on_their_own
@@ -81,7 +81,6 @@ class Direct:
 
         Returns how many are told. Raises StorageFailed; nothing is sent then.
         """
-        now = self._clock.now()
         revisions = self._live.revisions(alert_id)
         meant = [
             (live, entry)
@@ -89,12 +88,31 @@ class Direct:
             for entry in live.deliveries.values()
             if entry.key.endpoint_id in endpoints and entry.key.kind is DeliveryKind.START
         ]
-        reached = [(live, entry) for live, entry in meant if Progress.QUEUED < entry.progress < Progress.STOPPED]
         if not meant:
             if also is not None:
                 await self._store.write(also)
             return 0
         newest = revisions[-1]
+        with self._live.held([(alert_id, newest.revision)]):
+            return await self._take_back(newest, meant, endpoints, actor=actor, cause=cause, also=also)
+
+    async def _take_back(
+        self,
+        newest: LiveAlert,
+        meant: Sequence[tuple[LiveAlert, LiveDelivery]],
+        endpoints: Collection[str],
+        *,
+        actor: str,
+        cause: str,
+        also: Also | None,
+    ) -> int:
+        alert_id, now = newest.alert_id, self._clock.now()
+        reached = [
+            (live, entry)
+            for live in self._live.revisions(alert_id)
+            for entry in live.possibly_sounding()
+            if entry.key.endpoint_id in endpoints
+        ]
         stop = self._live.stop_of(alert_id, newest.revision, actor=actor, cause=cause, now=now, domain=newest.domain)
         # A zone's topic would also reach those that keep it.
         plan = on_their_own(self._live.stopping(stop, reached))

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import structlog
 
-from broadcast_core import audit, lifecycle
+from broadcast_core import audit, lifecycle, outbox
 from broadcast_core.clock import Clock
 from broadcast_core.config import Settings
 from broadcast_core.dispatch import Dispatch
@@ -88,6 +88,7 @@ class Intake:
     async def submit(
         self, alert: Alert, *, actor: str, area: Expression | None = None, idempotency: Idempotency | None = None
     ) -> Accepted:
+        stops_seen = self._live.stops
         alert = alert if area is None else _aimed(alert, area)
         repeated = await self._answered_before(alert, actor, idempotency)
         if repeated is not None:
@@ -109,7 +110,8 @@ class Intake:
             targets = resolve(expression, registry, wishes.channels)
             standing = lifecycle.standing_of(alert, self._authorities())
             composed = await compose(alert, wishes, standing, settings=self._settings, speak=self._speak)
-            composed = replace(composed, notes=(*composed.notes, *notes_of(expression)))
+            lifetime = lifecycle.notes_of_lifetime(alert, self._clock.now())
+            composed = replace(composed, notes=(*composed.notes, *notes_of(expression), *lifetime))
         async with self._one_at_a_time:
             repeated = await self._answered_before(alert, actor, idempotency)
             if repeated is not None:
@@ -120,8 +122,11 @@ class Intake:
             if composed is not None and expression is not None and self.registry is not registry:
                 targets = resolve(expression, self.registry, composed.contents)  # an import has come in between
             entry = self._entry(alert, actor, decision, known, composed, targets, expression, idempotency)
-            await self._store.write(lambda connection: ledger.enter(connection, entry))
-            self._hand_over(entry)
+            self._refuse_stopped(entry, stops_seen)
+            with self._live.held((stop.alert_id, stop.revision) for stop, _plan in entry.stops):
+                await self._store.write(lambda connection: ledger.enter(connection, entry))
+                self._hand_over(entry)
+            await self._end_if_stopped(entry, stops_seen)
         log.info("accepted", alert=entry.accepted.alert_id, revision=entry.accepted.revision, outcome=entry.outcome)
         return entry.accepted
 
@@ -246,6 +251,23 @@ class Intake:
             )
             self._dispatch.hand_over(live, live.deliveries.values())
             self._began(live)
+
+    def _refuse_stopped(self, entry: Entry, stops_seen: int) -> None:
+        """Who stopped the alert while this was being composed meant this too; only a person may say it again."""
+        if entry.plan is not None and self._live.stopped_since(entry.accepted.alert_id, stops_seen):
+            raise AlertRejected(
+                RejectReason.NOT_LIVE,
+                _("Alert {alert} was stopped while this was under way: send it again if it is still meant.",
+                  alert=entry.accepted.alert_id),
+            )  # fmt: skip
+
+    async def _end_if_stopped(self, entry: Entry, stops_seen: int) -> None:
+        """The same, where the stop came while it was being made durable: it is there, and has ended."""
+        if entry.plan is not None and self._live.stopped_since(entry.accepted.alert_id, stops_seen):
+            stop, _nobody = self._stop(entry.accepted.alert_id, entry.accepted.revision, entry.actor, "stop", ())
+            self._live.end(stop)
+            await self._store.write(lambda connection: outbox.end(connection, stop))
+            log.warning("stopped before anything was sent", alert=stop.alert_id, revision=stop.revision)
 
     def _authorities(self) -> dict[str, Authority]:
         return {sender: Authority[name] for sender, name in self._settings.policy.authority_by_sender.items()}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Final, TypeVar
 
 from sqlalchemy import ColumnElement, Row, Table, and_, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -14,14 +15,18 @@ from broadcast_core.lifecycle import Known, Lesson
 from broadcast_core.model import Alert, Reference
 from broadcast_core.store.schema import cancelled, chain
 
+_AT_ONCE: Final = 200  # references in a statement; SQLite refuses one with 1,000 alternatives
+
+T = TypeVar("T")
+
 
 async def recall(
     connection: AsyncConnection, alert: Alert
 ) -> tuple[Mapping[Reference, Known], Mapping[Reference, datetime]]:
     """Every message of every chain that `alert` or its references belong to, and which of them were cancelled."""
     named = (alert.reference, *alert.references)
-    chains = select(chain.c.alert_id).where(_any_of(chain, named))
-    rows = (await connection.execute(select(chain).where(chain.c.alert_id.in_(chains)))).all()
+    chains = {row.alert_id for row in await _rows_of(connection, chain, named)}
+    rows = [row for some in _portions(sorted(chains)) for row in await _members(connection, some)]
     known = {
         _reference(row): Known(
             alert_id=row.alert_id,
@@ -33,7 +38,7 @@ async def recall(
     }
     # Also of those that are not named: a Cancel of any member of a chain may have come before it.
     members = dict.fromkeys((*named, *known))
-    taken_back = (await connection.execute(select(cancelled).where(_any_of(cancelled, members)))).all()
+    taken_back = await _rows_of(connection, cancelled, members)
     return known, {_reference(row): from_ms(row.cancel_sent) for row in taken_back}
 
 
@@ -62,13 +67,28 @@ async def remember(connection: AsyncConnection, lesson: Lesson) -> None:
         )
 
 
+async def _rows_of(
+    connection: AsyncConnection, table: Table, references: Iterable[Reference]
+) -> list[Row[tuple[object, ...]]]:
+    """The rows of these references: there may be thousands, in a message or in a chain."""
+    found: list[Row[tuple[object, ...]]] = []
+    for some in _portions(list(dict.fromkeys(references))):
+        found += (await connection.execute(select(table).where(_any_of(table, some)))).all()
+    return found
+
+
+async def _members(connection: AsyncConnection, chains: Sequence[str]) -> Sequence[Row[tuple[object, ...]]]:
+    return (await connection.execute(select(chain).where(chain.c.alert_id.in_(chains)))).all()
+
+
+def _portions(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[at : at + _AT_ONCE] for at in range(0, len(items), _AT_ONCE))
+
+
 def _any_of(table: Table, references: Iterable[Reference]) -> ColumnElement[bool]:
     t = table.c
     return or_(
-        *(
-            and_(t.sender == r.sender, t.identifier == r.identifier, t.sent == to_ms(r.sent))
-            for r in dict.fromkeys(references)
-        )
+        *(and_(t.sender == r.sender, t.identifier == r.identifier, t.sent == to_ms(r.sent)) for r in references)
     )
 
 

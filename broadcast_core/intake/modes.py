@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -30,6 +31,7 @@ log = structlog.get_logger(__name__)
 
 # A speaker that is away longer learns its mode from the orders that answer its hello.
 _TOLD_FOR: Final = timedelta(minutes=10)
+_REMIND_EVERY_S: Final = 30.0
 _LONGEST_REASON: Final = 500
 
 
@@ -40,6 +42,7 @@ class ModeDesk:
         self,
         modes: Modes,
         *,
+        store: Store,
         direct: Direct,
         registry: Callable[[], Registry],
         policy: Policy,
@@ -47,6 +50,7 @@ class ModeDesk:
         changed: Callable[[Modes], Awaitable[None]] | None = None,
     ) -> None:
         self.modes = modes
+        self._store = store
         self._direct = direct
         self._registry = registry
         self._policy = policy
@@ -98,6 +102,17 @@ class ModeDesk:
         if zone not in self.modes.settings:
             raise NotFound("mode", zone)
         return await self._switch((), (zone,), actor=actor, reason=reason)
+
+    async def remind_forever(self) -> None:
+        """Ask about every emergency that has outlived its reason, once: in the log and in the audit."""
+        reminded: set[tuple[str, datetime]] = set()
+        while True:
+            for setting in self.modes.overdue(self._clock.now()):
+                if (setting.zone, setting.set_at) not in reminded:
+                    await self._store.write(partial(_remind, setting, self._clock.now()))
+                    reminded.add((setting.zone, setting.set_at))
+                    log.warning("an emergency mode has outlived its reason", zone=setting.zone, reason=setting.reason)
+            await asyncio.sleep(_REMIND_EVERY_S)
 
     async def _switch(
         self, settings: Iterable[ModeSetting], cleared: Iterable[str], *, actor: str, reason: str
@@ -216,6 +231,11 @@ async def _store(
     for zone in cleared:
         await connection.execute(delete(mode_table).where(mode_table.c.zone == zone))
         await _audit(connection, zone, "inherited", None, changed, actor, reason, now)
+
+
+async def _remind(setting: ModeSetting, now: datetime, connection: AsyncConnection) -> None:
+    detail = {"reason": setting.reason, "set_by": setting.actor, "cause": setting.cause}
+    await audit.record(connection, now=now, actor="policy", action="mode.remind", object_=setting.zone, detail=detail)
 
 
 async def _audit(

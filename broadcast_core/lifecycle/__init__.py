@@ -28,11 +28,19 @@ from broadcast_core.lifecycle.decision import (
     SuppressCause,
     alert_id_of,
 )
-from broadcast_core.lifecycle.worth import CLASS_PARAMETER, LEVEL_PARAMETER, expires_of, standing_of
+from broadcast_core.lifecycle.worth import (
+    CLASS_PARAMETER,
+    LEVEL_PARAMETER,
+    LONGEST_LIFETIME,
+    expires_of,
+    notes_of_lifetime,
+    standing_of,
+)
 
 __all__ = [
     "CLASS_PARAMETER",
     "LEVEL_PARAMETER",
+    "LONGEST_LIFETIME",
     "Await",
     "Begin",
     "Decision",
@@ -47,5 +55,6 @@ __all__ = [
     "decide",
     "expires_of",
     "learn",
+    "notes_of_lifetime",
     "standing_of",
 ]

@@ -153,7 +153,10 @@ def _expired(chains: _Chains) -> Suppress:
     ends = chains.live_but(None)
     if chains.first is not None and ends:
         return Suppress(alert_id=chains.first, cause=SuppressCause.EXPIRED, ends=ends)
-    sentence = _("Its expires has passed, and nothing expired is sent; send it again with a later one.")
+    sentence = _(
+        "Its time is over: its expires, or without one the usual lifetime after its sent. "
+        "Send it again with a later one."
+    )
     raise AlertRejected(RejectReason.EXPIRED, sentence, "info[0].expires")
 
 

@@ -7,9 +7,13 @@ from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from broadcast_core.errors import AlertRejected, RejectReason
-from broadcast_core.i18n import _
+from broadcast_core.i18n import Sentence, _
 from broadcast_core.model import Alert, Authority, Info, Level, Severity, SoundClass, Standing
 from broadcast_core.precedence import weight
+
+# No warning is meant for longer. Senders write 2099 or 9999 for "until further notice", and what is computed from
+# such an end (of a stop, of a message in the broker) is beyond what clocks and wires can count.
+LONGEST_LIFETIME: Final = timedelta(days=31)
 
 LEVEL_PARAMETER: Final = "tocsin:level"
 CLASS_PARAMETER: Final = "tocsin:class"
@@ -28,14 +32,22 @@ T = TypeVar("T")
 
 
 def expires_of(alert: Alert, now: datetime, default_lifetime: timedelta) -> datetime:
-    """When the last info is over.
+    """When the last info is over, at most `LONGEST_LIFETIME` from `now`.
 
     An info without `expires` lasts `default_lifetime` from its `effective`, else from `sent` (from `now` where the
     sender's clock is ahead): what a cache replays hours later has expired, it does not start anew.
     """
-    sent = min(alert.sent, now)
-    ends = [info.expires or max(sent, info.effective or sent) + default_lifetime for info in alert.infos]
-    return max(ends, default=sent + default_lifetime)
+    sent, latest = min(alert.sent, now), now + LONGEST_LIFETIME
+    ends = [info.expires or min(max(sent, info.effective or sent), latest) + default_lifetime for info in alert.infos]
+    return min(max(ends, default=sent + default_lifetime), latest)
+
+
+def notes_of_lifetime(alert: Alert, now: datetime) -> tuple[Sentence, ...]:
+    """What a sender should know of how long the alert lasts here."""
+    if all(info.expires is None or info.expires <= now + LONGEST_LIFETIME for info in alert.infos):
+        return ()
+    days = LONGEST_LIFETIME.days
+    return (_("It ends after {days} days, before its expires: nothing is live for longer.", days=days),)
 
 
 def standing_of(

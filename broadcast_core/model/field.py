@@ -71,7 +71,7 @@ class Endpoint:
 
 
 class Presence(StrEnum):
-    UNKNOWN = "unknown"  # never heard from since the start
+    UNKNOWN = "unknown"  # not heard from since the start, and it has not yet had the time to speak
     ONLINE = "online"
     SILENT = "silent"  # owed a heartbeat and did not send it: a fault
     OFFLINE = "offline"  # said goodbye, or its will did

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -21,6 +22,7 @@ ENDPOINT: Final = "tocsin:endpoint"
 EXCLUDE: Final = "tocsin:exclude"
 
 _FARTHEST_KM: Final = 20_040.0  # half way round the Earth
+_LONGEST_EDGE: Final = 180.0  # degrees of longitude
 
 T = TypeVar("T")
 
@@ -95,6 +97,10 @@ def checked(expression: Expression) -> Expression:
             raise AlertRejected(RejectReason.INVALID_VALUE, sentence, where)
         for point in polygon:
             _check_point(point, where)
+        if any(abs(one.lon - next_.lon) > _LONGEST_EDGE for one, next_ in pairwise(polygon)):
+            # Read as it stands it would reach round the other side of the Earth: a strip of sea becomes the district.
+            sentence = _("The polygon crosses longitude 180, or is wider than half the Earth: cut it in two.")
+            raise AlertRejected(RejectReason.INVALID_VALUE, sentence, where)
     for i, circle in enumerate(expression.circles):
         where = f"area.circle[{i}]"
         _check_point(circle.centre, where)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from broadcast_core.live import LiveAlert
-from broadcast_core.model import Channel, DeliveryKind, MessageKind
+from broadcast_core.model import Channel, DeliveryKind
 from broadcast_core.report.shape import STATE_OF, Report, State
 from broadcast_core.report.tally import states_of
 
@@ -24,7 +24,6 @@ class LiveCount:
     complete: bool
     channels: Mapping[Channel, Mapping[State, int]]
     stops: Mapping[Channel, Mapping[State, int]]
-    kind: MessageKind = MessageKind.ALERT
 
 
 def live_counts(live: Iterable[LiveAlert]) -> list[LiveCount]:
@@ -39,7 +38,6 @@ def live_counts(live: Iterable[LiveAlert]) -> list[LiveCount]:
             complete=alert.complete,
             channels=_states(alert, DeliveryKind.START),
             stops=_states(alert, DeliveryKind.STOP),
-            kind=alert.kind,
         )
         for alert in live
     ]

@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import RowMapping, select
+from sqlalchemy import RowMapping, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadcast_core import cap
 from broadcast_core.clock import from_ms
 from broadcast_core.errors import NotFound
 from broadcast_core.i18n import Sentence
-from broadcast_core.model import Alert, MsgType
+from broadcast_core.model import Alert, MessageKind, MsgType
 from broadcast_core.plan import Expression, format_area
 from broadcast_core.report.shape import Ended, Filed, Moment
 from broadcast_core.store import Store
@@ -46,23 +46,28 @@ class Message:
     ended: Ended | None
 
 
-async def message(store: Store, alert_id: str, revision: int | None = None) -> Alert:
+async def message(store: Store, alert_id: str, revision: int | None = None) -> Alert | None:
     """The message of a revision, or the newest: of what went out, or else of what was only filed.
 
-    Raises NotFound, StorageFailed.
+    None for what is no CAP message: an occurrence of a slot, a switch of mode. Raises NotFound, StorageFailed.
     """
     a, f = alert_table.c, filed_table.c
-    went_out = select(a.cap).where(a.alert_id == alert_id).order_by(a.revision.desc()).limit(1)
-    filed = select(f.cap).where(f.alert_id == alert_id).order_by(f.filed_at.desc()).limit(1)
+    went_out = select(a.cap, a.kind).where(a.alert_id == alert_id).order_by(a.revision.desc()).limit(1)
+    filed = (
+        select(f.cap, literal(MessageKind.ALERT.value).label("kind"))
+        .where(f.alert_id == alert_id)
+        .order_by(f.filed_at.desc())
+        .limit(1)
+    )
     async with store.read() as connection:
         if revision is not None:
             went_out = went_out.where(a.revision == revision)
-        found = (await connection.execute(went_out)).scalar()
+        found = (await connection.execute(went_out)).first()
         if found is None and revision is None:
-            found = (await connection.execute(filed)).scalar()
+            found = (await connection.execute(filed)).first()
     if found is None:
         raise NotFound("alert", alert_id if revision is None else f"{alert_id} revision {revision}")
-    return cap.parse_json(found.encode())
+    return cap.parse_json(found.cap.encode()) if found.kind == MessageKind.ALERT.value else None
 
 
 async def read_messages(connection: AsyncConnection, alert_id: str) -> list[Message]:

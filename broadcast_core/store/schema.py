@@ -310,6 +310,31 @@ receipt = Table(
     Column("plays", Text, nullable=True),  # of publicity: the endpoint's own sum for each item, JSON
 )
 
+# The library: what may sound in peacetime. The sound itself lies in the media store under `sha256`.
+media_item = Table(
+    "media_item",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("kind", String(8), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("sha256", String(64), nullable=False, index=True),
+    Column("source_sha256", String(64), nullable=False, unique=True),  # of what was uploaded or asked to be said
+    Column("size", Integer, nullable=False),
+    Column("mime_type", String(32), nullable=False),
+    Column("duration_ms", BigInteger, nullable=False),
+    Column("lufs", Float, nullable=False),
+    Column("true_peak_dbtp", Float, nullable=False),
+    Column("waveform", LargeBinary, nullable=False),  # a byte for each point, 255 is full scale
+    Column("texts", Text, nullable=False),  # what a text item says, JSON
+    Column("notes", Text, nullable=False),  # sentences about the source, JSON
+    Column("uploader", Text, nullable=False),
+    Column("licence", Text, nullable=False),
+    Column("expires_on", String(10), nullable=True),  # the last local date on which it may sound
+    Column("resume", String(16), nullable=False),  # what it does after an interruption
+    Column("created_at", BigInteger, nullable=False),
+    Index("ix_media_item_created_at_id", "created_at", "id"),
+)
+
 idempotency = Table(
     "idempotency",
     metadata,

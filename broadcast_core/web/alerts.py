@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from broadcast_core import cap
-from broadcast_core.errors import Rejected
+from broadcast_core.errors import NotFound, Rejected
 from broadcast_core.i18n import Sentence
 from broadcast_core.model import Channel, DeliveryKind
 from broadcast_core.report import Page, Report, Row, State, Summary, Wanted, deliveries, message, report, summaries
@@ -31,7 +31,7 @@ _REASON_S: Final = 1.0
 _LONGEST_REASON: Final = 1000
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1000, description="how many at most")]
-RevisionNumber = Annotated[int, msgspec.Meta(ge=1)]
+RevisionNumber = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]  # what the database can be asked for
 
 
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,10 +72,13 @@ class StoppedBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlertBody(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert: its report without the single deliveries, and its newest message as CAP in JSON."""
+    """An alert: its report without the single deliveries, and its newest message as CAP in JSON.
+
+    A switch of mode and an occurrence of a slot are reported in the same way and have no CAP message.
+    """
 
     report: Report
-    message: dict[str, Any]
+    message: dict[str, Any] | None
 
 
 async def list_alerts(request: web.Request, query: ListQuery) -> web.Response:
@@ -86,11 +89,14 @@ async def show_alert(request: web.Request, _query: NoQuery) -> web.Response:
     services, alert_id = request.app[SERVICES], request.match_info["alert_id"]
     found = await report(services.store, alert_id, services.registry(), language=language_for(request), rows=False)
     newest = await message(services.store, alert_id)
-    return json_response(AlertBody(report=found, message=cap.to_builtins(newest)))
+    return json_response(AlertBody(report=found, message=None if newest is None else cap.to_builtins(newest)))
 
 
 async def show_cap(request: web.Request, query: RevisionQuery) -> web.Response:
-    found = await message(request.app[SERVICES].store, request.match_info["alert_id"], query.revision)
+    alert_id = request.match_info["alert_id"]
+    found = await message(request.app[SERVICES].store, alert_id, query.revision)
+    if found is None:
+        raise NotFound("CAP message", alert_id)
     return web.Response(body=cap.encode_xml(found), content_type=XML_MEDIA[0])
 
 

@@ -2,7 +2,8 @@
 
 aiohttp itself holds idle, half-sent and unread connections for minutes. Here a request's head has a deadline, a
 reader that takes nothing is cut off, and at the cap a new connection always gets in: the oldest one that has shown
-no valid token goes. So a flood of strangers drowns itself, and a stop gets through.
+no valid token goes, then one that only idles, then the oldest of whoever holds the most. So a flood of strangers, or
+of one stolen token, drowns itself, and a stop gets through.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Connections:
         self.evicted = 0
         self._strangers: dict[Guard, None] = {}  # oldest first
         self._idle: dict[Guard, None] = {}  # trusted, between requests
+        self._busy: dict[str, dict[Guard, None]] = {}  # trusted, in a request, by whose token it is
         self._by_transport: dict[asyncio.BaseTransport, Guard] = {}
 
     def __len__(self) -> int:
@@ -55,7 +57,7 @@ class Connections:
         return None if request.transport is None else self._by_transport.get(request.transport)
 
     def admit(self, guard: Guard, transport: asyncio.Transport) -> bool:
-        """Make room for a connection. False if everybody here is known and busy."""
+        """Make room for a connection. False if there is none to be made."""
         if len(self) >= self.limits.connections and not self._evict():
             return False
         self._by_transport[transport] = guard
@@ -64,20 +66,31 @@ class Connections:
 
     def sort(self, guard: Guard) -> None:
         """Where a connection stands when room is needed."""
-        if guard.trusted:
-            self._strangers.pop(guard, None)
-        if guard.trusted and not guard.busy:
-            self._idle[guard] = None
+        if guard.owner is None:
+            return  # a stranger, where it was put when it came
+        self.leave(guard)
+        if guard.busy:
+            self._busy.setdefault(guard.owner, {})[guard] = None
         else:
-            self._idle.pop(guard, None)
+            self._idle[guard] = None
+
+    def leave(self, guard: Guard) -> None:
+        """It stands nowhere any more."""
+        self._strangers.pop(guard, None)
+        self._idle.pop(guard, None)
+        busy = self._busy.get(guard.owner or "")
+        if busy is not None:
+            busy.pop(guard, None)
+            if not busy:
+                del self._busy[guard.owner or ""]
 
     def forget(self, guard: Guard, transport: asyncio.Transport) -> None:
         self._by_transport.pop(transport, None)
-        self._strangers.pop(guard, None)
-        self._idle.pop(guard, None)
+        self.leave(guard)
 
     def _evict(self) -> bool:
-        for among in (self._strangers, self._idle):
+        greediest: dict[Guard, None] = max(self._busy.values(), key=len, default={})
+        for among in (self._strangers, self._idle, greediest):
             for guard in among:
                 guard.abort()
                 self.evicted += 1
@@ -96,7 +109,7 @@ class Guard(asyncio.Protocol):
         self._head: asyncio.TimerHandle | None = None
         self._head_begun = False
         self._stalled: asyncio.TimerHandle | None = None
-        self.trusted = False
+        self.owner: str | None = None  # the token that was shown on it; None: a stranger
         self.busy = False
 
     def begin(self) -> None:
@@ -105,9 +118,10 @@ class Guard(asyncio.Protocol):
         _cancel(self._head)
         self._connections.sort(self)
 
-    def trust(self) -> None:
-        """A valid token came on this connection."""
-        self.trusted = True
+    def trust(self, owner: str) -> None:
+        """A valid token came on this connection, that of `owner`."""
+        self._connections.leave(self)
+        self.owner = owner
         self._connections.sort(self)
 
     def finish(self) -> None:

@@ -71,7 +71,7 @@ class Gatekeeper:
                 _AUTHORIZATION,
             )
         if (guard := request.app[CONNECTIONS].guard_of(request)) is not None:
-            guard.trust()
+            guard.trust(token.id)
         if scope is not None and scope not in token.scopes:
             sentence = _("This needs a token with the scope {scope}; this one has: {scopes}.",
                          scope=scope.value, scopes=", ".join(sorted(token.scopes)) or "-")  # fmt: skip

@@ -13,7 +13,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from broadcast_core.errors import RejectReason
-from broadcast_core.model import Channel, DeliveryKey, DeliveryKind, MessageKind, MsgType, Progress, Reason
+from broadcast_core.mode import effective
+from broadcast_core.model import Channel, DeliveryKey, DeliveryKind, Mode, MsgType, Progress, Reason
 from broadcast_core.outbox import Evidence
 from broadcast_core.report import State, live_counts
 from broadcast_core.selftest import SelfTestDesk
@@ -80,11 +81,7 @@ class Metrics:
 
     def _count(self) -> None:
         uncounted, self._uncounted, self._pieces = self._uncounted, [], 0
-        live = {
-            (alert.alert_id, alert.revision): alert.accepted_at
-            for alert in self._services.live
-            if alert.kind is not MessageKind.TEST  # how a night of tests goes says nothing of alerts
-        }
+        live = {(alert.alert_id, alert.revision): alert.accepted_at for alert in self._services.live.alerts()}
         self._counted = {key: kinds for key, kinds in self._counted.items() if (key.alert_id, key.revision) in live}
         for piece in chain.from_iterable(uncounted):
             key = piece.receipt.key
@@ -138,6 +135,7 @@ class _Now(Collector):
         yield GaugeMetricFamily(
             f"{_NAMESPACE}_receipts_waiting", "Receipts not yet durable", value=services.dispatch.settler.waiting
         )
+        yield from self._modes()
         yield CounterMetricFamily(f"{_NAMESPACE}_commits", "Commits of the one writer", value=services.store.commits)
         room = services.reserve.room()
         yield GaugeMetricFamily(f"{_NAMESPACE}_storage_free_bytes", "Free on the disk of the data", value=room.free)
@@ -181,6 +179,17 @@ class _Now(Collector):
         yield endpoints
         yield oldest
 
+    def _modes(self) -> Iterator[Metric]:
+        services = self._services
+        modes, registry = services.modes.modes, services.registry()
+        by_zone = effective(modes, registry)
+        emergency = sum(by_zone[e.zone] is Mode.EMERGENCY for e in registry.ordered(Channel.SPEAKER))
+        yield GaugeMetricFamily(f"{_NAMESPACE}_emergency_speakers", "Speakers in emergency mode", value=emergency)
+        overdue = sum(1 for _ in modes.overdue(services.clock.now()))
+        yield GaugeMetricFamily(
+            f"{_NAMESPACE}_emergency_overdue", "Emergency modes that have outlived their reason", value=overdue
+        )
+
     def _deliveries(self) -> Metric:
         family = GaugeMetricFamily(
             f"{_NAMESPACE}_live_deliveries",
@@ -188,7 +197,7 @@ class _Now(Collector):
             labels=["channel", "kind", "state"],
         )
         totals: dict[tuple[Channel, DeliveryKind, State], int] = {}
-        for count in live_counts(self._services.live):
+        for count in live_counts(self._services.live.alerts()):
             for kind, by_channel in ((DeliveryKind.START, count.channels), (DeliveryKind.STOP, count.stops)):
                 for channel, states in by_channel.items():
                     for state, n in states.items():

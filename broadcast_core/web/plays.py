@@ -27,7 +27,7 @@ class PlaysQuery(msgspec.Struct, frozen=True, kw_only=True):
     zone: str | None = None
 
 
-class ItemBody(msgspec.Struct, frozen=True, kw_only=True):
+class PlayedBody(msgspec.Struct, frozen=True, kw_only=True):
     """One item: how often it was played to its end, for how long altogether, on how many speakers."""
 
     times: int
@@ -53,7 +53,7 @@ class OccurrenceBody(msgspec.Struct, frozen=True, kw_only=True):
     withdrawn: int
     simulated: int
     reasons: Mapping[Reason, int]
-    items: Mapping[str, ItemBody]
+    items: Mapping[str, PlayedBody]
 
 
 class PlaysBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,8 +61,9 @@ class PlaysBody(msgspec.Struct, frozen=True, kw_only=True):
 
     first: date
     last: date
+    timezone: str  # whose local dates they are
     occurrences: tuple[OccurrenceBody, ...]
-    items: Mapping[str, ItemBody]
+    items: Mapping[str, PlayedBody]
     zones: Mapping[str, float]
 
 
@@ -78,6 +79,7 @@ async def show_plays(request: web.Request, query: PlaysQuery) -> web.Response:
         PlaysBody(
             first=found.first,
             last=found.last,
+            timezone=request.app[SCHEDULE].timezone.key,
             occurrences=tuple(_occurrence(o) for o in found.occurrences),
             items={item: _item(s) for item, s in found.items.items()},
             zones=found.zones,
@@ -104,8 +106,8 @@ def _occurrence(found: OccurrenceSum) -> OccurrenceBody:
     )
 
 
-def _item(found: ItemSum) -> ItemBody:
-    return ItemBody(
+def _item(found: ItemSum) -> PlayedBody:
+    return PlayedBody(
         times=found.times,
         played_s=found.played.total_seconds(),
         speakers=len(found.speakers),

@@ -24,6 +24,7 @@ from broadcast_core.errors import (
     TocsinError,
 )
 from broadcast_core.i18n import Sentence, _, language_of
+from broadcast_core.library import InUse
 
 MEDIA_TYPE: Final = "application/problem+json"
 URN: Final = "urn:tocsin:problem:"
@@ -56,6 +57,21 @@ _TITLES: Final[Mapping[HTTPStatus, Sentence]] = {
 }
 
 
+# What `NotFound` names, as people read it.
+_KINDS: Final[Mapping[str, Sentence]] = {
+    "alert": _("alert"),
+    "CAP message": _("CAP message"),
+    "edit": _("day set by hand"),
+    "endpoint": _("endpoint"),
+    "kindness": _("kindness of its own for"),
+    "mode": _("mode of its own for"),
+    "playlist": _("playlist"),
+    "slot": _("slot"),
+    "token": _("token"),
+    "zone": _("zone"),
+}
+
+
 class ProblemRow(msgspec.Struct, frozen=True, kw_only=True):
     """One refused row of an import. The header is line 1; of GeoJSON the line is the feature's number."""
 
@@ -63,6 +79,14 @@ class ProblemRow(msgspec.Struct, frozen=True, kw_only=True):
     field: str
     reason: RejectReason
     detail: str
+
+
+class ProblemUser(msgspec.Struct, frozen=True, kw_only=True):
+    """What still needs the thing that was to be deleted."""
+
+    kind: str
+    id: str
+    name: str
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -75,6 +99,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: RejectReason | None = None
     field: str | None = None  # what to correct, as a path
     rows: tuple[ProblemRow, ...] | None = None
+    users: tuple[ProblemUser, ...] | None = None
 
 
 @dataclass(eq=False)
@@ -93,12 +118,17 @@ def status_of(reason: RejectReason) -> HTTPStatus:
 def problem_of(error: TocsinError, language: str) -> Problem:
     """The problem that tells of an error of ours."""
     match error:
+        case InUse():
+            problem = _problem(error.reason, error.sentence, language)
+            users = tuple(ProblemUser(kind=user.kind, id=user.id, name=user.name) for user in error.users)
+            return msgspec.structs.replace(problem, users=users)
         case Rejected():
             return _problem(error.reason, error.sentence, language, field=error.field)
         case RegistryRejected():
             return _of_rows(error, language)
         case NotFound():
-            sentence = _("There is no {kind} {identifier}.", kind=error.kind, identifier=error.identifier)
+            kind = _KINDS.get(error.kind, error.kind)
+            sentence = _("There is no {kind} {identifier}.", kind=kind, identifier=error.identifier)
             return _problem(RejectReason.NOT_FOUND, sentence, language)
         case StorageFailed():
             # The database's own words stay in the log: they name files and statements.

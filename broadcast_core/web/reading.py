@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -23,10 +24,7 @@ _SLOWEST_BYTES_PER_S: Final = 64 * 1024  # what a large upload must keep up beyo
 
 async def read_body(request: web.Request, most: int, *, seconds: float | None = None) -> bytes:
     """The whole body. Raises Rejected(TOO_LARGE) beyond `most` bytes, BadRequest for one that comes too slowly."""
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise BadRequest(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, _("Send the body as it is, without a Content-Encoding such as gzip.")
-        )
+    refuse_encoded(request)
     if (request.content_length or 0) > most:
         raise _too_large(most)
     body = bytearray()
@@ -39,6 +37,31 @@ async def read_body(request: web.Request, most: int, *, seconds: float | None = 
     except TimeoutError:
         raise BadRequest(HTTPStatus.REQUEST_TIMEOUT, _("The body came too slowly; send it again.")) from None
     return bytes(body)
+
+
+def refuse_encoded(request: web.Request) -> None:
+    """Raises BadRequest for a body that would have to be unpacked."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise BadRequest(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, _("Send the body as it is, without a Content-Encoding such as gzip.")
+        )
+
+
+async def paced(read: Callable[[], Awaitable[bytes]]) -> AsyncIterator[bytes]:
+    """What `read` gives until it gives nothing, for bodies that are too large to hold. Raises BadRequest for one that
+    comes too slowly: a stranger must not hold a place for hours with a byte a minute."""
+    began, received = asyncio.get_running_loop().time(), 0
+    while True:
+        allowed = began + _BODY_S + received / _SLOWEST_BYTES_PER_S
+        try:
+            async with asyncio.timeout_at(allowed):
+                chunk = await read()
+        except TimeoutError:
+            raise BadRequest(HTTPStatus.REQUEST_TIMEOUT, _("The body came too slowly; send it again.")) from None
+        if not chunk:
+            return
+        received += len(chunk)
+        yield chunk
 
 
 def parse_json(body: bytes, kind: type[S]) -> S:

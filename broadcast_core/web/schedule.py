@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -13,12 +12,12 @@ from aiohttp import web
 from broadcast_core.errors import NotFound, Rejected, RejectReason
 from broadcast_core.i18n import _
 from broadcast_core.tokens import TokenScope
+from broadcast_core.web.findings import FindingBody, SavedBody, finding_bodies, saved_body
 from broadcast_core.web.kit import SCHEDULE, actor_of, json_response
 from broadcast_core.web.problem import language_for
 from broadcast_core.web.reading import parse_value, read_body
 from broadcast_core.web.route import PREFIX, Answer, Body, NoQuery, Route
 from broadcast_core.web.submission import JSON_MEDIA
-from scheduler.checks import Finding
 from scheduler.day import Because, Conflict, HeldSegment, Segment, ZoneDay
 from scheduler.held import Held, sentence
 from scheduler.model import Slot
@@ -58,23 +57,6 @@ class PlaylistBody(msgspec.Struct, frozen=True, kw_only=True):
     order: str
     gap_s: Seconds
     chime: str | None
-
-
-class FindingBody(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to know about the schedule."""
-
-    problem: str  # of a closed list: docs/peacetime.md
-    refused: bool
-    slot: str | None
-    field: str
-    detail: str
-
-
-class SavedBody(msgspec.Struct, frozen=True, kw_only=True):
-    """It is saved and in force."""
-
-    id: str
-    warnings: tuple[FindingBody, ...]
 
 
 class ScheduleBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +106,7 @@ class DayBody(msgspec.Struct, frozen=True, kw_only=True):
 
     zone: str
     date: date
+    timezone: str  # whose local date it is
     segments: tuple[SegmentBody, ...]
     held: tuple[HeldBody, ...]
     conflicts: tuple[ConflictBody, ...]
@@ -156,31 +139,31 @@ async def show_slot(request: web.Request, _query: NoQuery) -> web.Response:
 async def put_slot(request: web.Request, _query: NoQuery) -> web.Response:
     slot = await _slot(request, request.match_info["slot_id"])
     saved = await request.app[SCHEDULE].put_slot(slot, actor=actor_of(request))
-    return json_response(_saved(slot.id, saved.warnings, request))
+    return json_response(saved_body(slot.id, saved.warnings, request))
 
 
 async def remove_slot(request: web.Request, _query: NoQuery) -> web.Response:
     slot_id = request.match_info["slot_id"]
     await request.app[SCHEDULE].remove_slot(slot_id, actor=actor_of(request))
-    return json_response(_saved(slot_id, (), request))
+    return json_response(saved_body(slot_id, (), request))
 
 
 async def put_playlist(request: web.Request, _query: NoQuery) -> web.Response:
     record = await _record(request, request.match_info["playlist_id"])
     playlist = playlist_of(record)
     saved = await request.app[SCHEDULE].put_playlist(playlist, actor=actor_of(request))
-    return json_response(_saved(playlist.id, saved.warnings, request))
+    return json_response(saved_body(playlist.id, saved.warnings, request))
 
 
 async def remove_playlist(request: web.Request, _query: NoQuery) -> web.Response:
     playlist_id = request.match_info["playlist_id"]
     await request.app[SCHEDULE].remove_playlist(playlist_id, actor=actor_of(request))
-    return json_response(_saved(playlist_id, (), request))
+    return json_response(saved_body(playlist_id, (), request))
 
 
 async def check_schedule(request: web.Request, _query: NoQuery) -> web.Response:
     findings = await request.app[SCHEDULE].check()
-    return json_response(CheckBody(findings=_findings(findings, request)))
+    return json_response(CheckBody(findings=finding_bodies(findings, request)))
 
 
 async def preview_day(request: web.Request, query: PreviewQuery) -> web.Response:
@@ -215,25 +198,12 @@ async def _record(request: web.Request, identifier: str | None) -> dict[str, Any
     return value
 
 
-def _saved(identifier: str, warnings: Iterable[Finding], request: web.Request) -> SavedBody:
-    return SavedBody(id=identifier, warnings=_findings(warnings, request))
-
-
-def _findings(findings: Iterable[Finding], request: web.Request) -> tuple[FindingBody, ...]:
-    language = language_for(request)
-    return tuple(
-        FindingBody(
-            problem=f.problem, refused=f.refused, slot=f.slot_id, field=f.field, detail=f.sentence.say(language)
-        )
-        for f in findings
-    )
-
-
 def _day(zone: str, day: ZoneDay, request: web.Request) -> DayBody:
     language = language_for(request)
     return DayBody(
         zone=zone,
         date=day.date,
+        timezone=request.app[SCHEDULE].timezone.key,
         segments=tuple(_segment(s) for s in day.segments),
         held=tuple(_held(h, language) for h in day.held),
         conflicts=tuple(_conflict(c) for c in day.conflicts),
@@ -338,7 +308,7 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
         path=_SLOT,
         query=NoQuery,
         handle=put_slot,
-        access=TokenScope.SCHEDULE_WRITE,
+        access=TokenScope.PUBLICITY_WRITE,
         summary="Save a slot, new or changed. Refused with the field and the remedy; locked in an emergency.",
         body=Body(media=(JSON_MEDIA,), kind=SlotBody),
         answers=_OK,
@@ -349,7 +319,7 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
         path=_SLOT,
         query=NoQuery,
         handle=remove_slot,
-        access=TokenScope.SCHEDULE_WRITE,
+        access=TokenScope.PUBLICITY_WRITE,
         summary="Remove a slot; what of it is on the speakers is taken back.",
         answers=_REMOVED,
         refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
@@ -359,7 +329,7 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
         path=_PLAYLIST,
         query=NoQuery,
         handle=put_playlist,
-        access=TokenScope.SCHEDULE_WRITE,
+        access=TokenScope.PUBLICITY_WRITE,
         summary="Save a playlist, new or changed. Slots that play it have to stay possible.",
         body=Body(media=(JSON_MEDIA,), kind=PlaylistBody),
         answers=_OK,
@@ -370,7 +340,7 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
         path=_PLAYLIST,
         query=NoQuery,
         handle=remove_playlist,
-        access=TokenScope.SCHEDULE_WRITE,
+        access=TokenScope.PUBLICITY_WRITE,
         summary="Remove a playlist that no slot plays.",
         answers=_REMOVED,
         refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),

@@ -75,7 +75,7 @@ class EventBody(msgspec.Struct, frozen=True, kw_only=True):
     signals: tuple[SignalBody, ...]
 
 
-class CalendarBody(msgspec.Struct, frozen=True, kw_only=True):
+class SirenDaysBody(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[EventBody, ...]
 
 
@@ -106,8 +106,8 @@ async def stop_act(request: web.Request, _query: NoQuery) -> web.Response:
     return json_response(_act(await request.app[SIRENS].stop(actor=actor_of(request))))
 
 
-async def show_calendar(request: web.Request, _query: NoQuery) -> web.Response:
-    return json_response(CalendarBody(items=tuple(map(_event, request.app[SIRENS].calendar()))))
+async def show_siren_days(request: web.Request, _query: NoQuery) -> web.Response:
+    return json_response(SirenDaysBody(items=tuple(map(_event, request.app[SIRENS].calendar()))))
 
 
 async def confirm(request: web.Request, _query: NoQuery) -> web.Response:
@@ -234,10 +234,10 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
         method="GET",
         path=_CALENDAR,
         query=NoQuery,
-        handle=show_calendar,
+        handle=show_siren_days,
         access=TokenScope.READ,
         summary="The siren days that are proposed, confirmed or over.",
-        answers={HTTPStatus.OK: Answer(says="the days", body=CalendarBody)},
+        answers={HTTPStatus.OK: Answer(says="the days", body=SirenDaysBody)},
     ),
     Route(
         method="POST",

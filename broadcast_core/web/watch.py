@@ -17,7 +17,7 @@ import structlog
 from broadcast_core.errors import Rejected, RejectReason
 from broadcast_core.i18n import _
 from broadcast_core.live import LiveAlert
-from broadcast_core.model import Channel, DeliveryKey, DeliveryKind, Progress
+from broadcast_core.model import Channel, DeliveryKey, DeliveryKind, MessageKind, Progress
 from broadcast_core.report import LiveCount, State, live_counts, state_of
 from broadcast_core.services import Services
 from broadcast_core.web.presence import PresenceCounts, presence_counts
@@ -48,7 +48,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """All live messages, or those that have changed; `gone` are no longer live."""
+    """All live alerts, or those that have changed; `gone` are no longer live."""
 
     alerts: tuple[LiveCount, ...]
     gone: tuple[Identity, ...] = ()
@@ -192,7 +192,7 @@ class Watch:
         presence = self._count_presence()
         new_presence = None if presence == self._presence else presence
         self._presence = presence
-        counts = tuple(live_counts(changed))
+        counts = tuple(live_counts(live for live in changed if live.kind is MessageKind.ALERT))
         if counts or gone or new_presence is not None:
             event = _event("changes", Overview(alerts=counts, gone=gone, presence=new_presence))
             self._tell_all(None, event)
@@ -215,7 +215,9 @@ class Watch:
     def _first(self, watcher: Watcher) -> Event:
         live = self._services.live
         if watcher.alert_id is None:
-            return _event("counts", Overview(alerts=tuple(live_counts(live)), presence=self._count_presence()))
+            return _event(
+                "counts", Overview(alerts=tuple(live_counts(live.alerts())), presence=self._count_presence())
+            )
         counts = tuple(live_counts(live.revisions(watcher.alert_id)))
         return _event("counts", Counts(alert_id=watcher.alert_id, revisions=counts))
 

@@ -32,10 +32,10 @@ class Collector:
     """Subscribes `topic` at QoS 1. `take(messages, settled)` gets each read's messages and calls `settled` once they
     are durable."""
 
-    def __init__(self, access: Access, name: str, topic: str, take: Take) -> None:
+    def __init__(self, access: Access, name: str, topics: Sequence[str], take: Take) -> None:
         self._access = access
         self._name = name
-        self._topic = topic
+        self._topics = topics
         self._take = take
         self._up = asyncio.Event()
 
@@ -63,7 +63,7 @@ class Collector:
         )
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):
             _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: _Connection(hello, self._topic, self._take),
+                lambda: _Connection(hello, self._topics, self._take),
                 settings.host,
                 settings.port,
                 ssl=self._access.tls(),
@@ -83,11 +83,11 @@ class Collector:
 class _Connection(asyncio.Protocol):
     """One TCP connection's worth of the collector."""
 
-    def __init__(self, hello: bytes, topic: str, take: Take) -> None:
+    def __init__(self, hello: bytes, topics: Sequence[str], take: Take) -> None:
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._hello = hello
-        self._topic = topic
+        self._topics = topics
         self._take = take
         self._reader = mqtt5.Reader()
         self._transport: asyncio.Transport | None = None
@@ -107,7 +107,8 @@ class _Connection(asyncio.Protocol):
         try:
             for packet in self._reader.feed(data):
                 if type(packet) is mqtt5.Publish:
-                    packet_ids.append(packet.packet_id)
+                    if packet.qos:  # of QoS 0 there is nothing to acknowledge: a broker ends the connection over it
+                        packet_ids.append(packet.packet_id)
                     if not packet.retained:
                         messages.append((packet.topic, packet.payload))
                 else:
@@ -115,7 +116,7 @@ class _Connection(asyncio.Protocol):
         except mqtt5.ProtocolError as error:
             log.error("the broker broke the protocol", detail=str(error))  # noqa: TRY400
             self.drop()
-        if packet_ids:
+        if messages or packet_ids:
             acknowledgements = b"".join(map(mqtt5.puback, packet_ids))
             self._take(messages, lambda: self._write(acknowledgements))
 
@@ -143,7 +144,7 @@ class _Connection(asyncio.Protocol):
             if packet.reason >= mqtt5.REFUSED:
                 self._fail(f"the broker refused the login, reason {packet.reason:#x}")
             else:
-                self._write(mqtt5.subscribe(1, (self._topic,)))
+                self._write(mqtt5.subscribe(1, self._topics))
         elif isinstance(packet, mqtt5.SubAck):
             if any(reason >= mqtt5.REFUSED for reason in packet.reasons):
                 self._fail("the broker refused the subscription to receipts")

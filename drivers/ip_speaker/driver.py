@@ -23,6 +23,7 @@ from broadcast_core.model import (
     DeliveryKind,
     Domain,
     FieldEvent,
+    ModeChange,
     Order,
     Orders,
     Progress,
@@ -94,18 +95,22 @@ class IpSpeakerDriver:
         self._topics: Final = topics
         self._zone_topics: Final = ZoneTopics(topics, zones, settings.shard_size)
         self._events: asyncio.Queue[Batch | None] = asyncio.Queue()
-        self._roll_call = RollCall(topics, mac_of, self._events, clock, settings.silent_after_s)
+        self._roll_call = RollCall(
+            topics, mac_of, self._events, clock, expected=zones.speakers, silent_after_s=settings.silent_after_s
+        )
         access = Access(settings, password)
         # Three connections: alerts never queue behind hellos, nor their answers, nor receipts.
         self._commands = Link(access, f"{domain}-commands")
-        self._desk = Link(
+        self._desk = Link(access, f"{domain}-desk")
+        # Read by our own reader too: aiomqtt queues without a bound what comes faster than it is taken.
+        self._roll = Collector(
             access,
-            f"{domain}-desk",
+            f"{domain}-roll",
             (topics.all_up(Up.HELLO), topics.all_up(Up.ALIVE)),
-            self._roll_call.take_status,
+            self._roll_call.take_statuses,
         )
         self._receipts = Collector(
-            access, f"{domain}-receipts", topics.all_up(Up.RECEIPT), self._roll_call.take_receipts
+            access, f"{domain}-receipts", (topics.all_up(Up.RECEIPT),), self._roll_call.take_receipts
         )
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -113,6 +118,7 @@ class IpSpeakerDriver:
         for name, work in (
             ("commands", self._commands.run),
             ("desk", self._desk.run),
+            ("roll", self._roll.run),
             ("receipts", self._receipts.run),
             ("beacon", self._beacon_forever),
             ("roll-call", self._roll_call.run),
@@ -126,7 +132,9 @@ class IpSpeakerDriver:
 
     async def ready(self) -> None:
         """All connections are up."""
-        await asyncio.gather(self._commands.wait_up(), self._desk.wait_up(), self._receipts.wait_up())
+        await asyncio.gather(
+            self._commands.wait_up(), self._desk.wait_up(), self._roll.wait_up(), self._receipts.wait_up()
+        )
 
     async def send(self, deliveries: Sequence[Delivery]) -> None:
         orders = [d for d in deliveries if isinstance(d.order, Orders)]
@@ -135,8 +143,8 @@ class IpSpeakerDriver:
             await self._publish(self._commands, [await self._sign(group) for group in _groups(others)])
             # Our own word, not an endpoint's: put together only when the first rush of receipts is over.
             asyncio.get_running_loop().call_later(_SENT_DELAY_S, self._report_sent, others, self._clock.now())
-        for delivery in orders:
-            await self._publish(self._desk, [await self._sign_orders(delivery)])
+        if orders:
+            await self._publish(self._desk, [await self._sign_orders(delivery) for delivery in orders])
 
     async def listen(self) -> AsyncIterator[Batch]:
         while (batch := await self._events.get()) is not None:
@@ -182,6 +190,8 @@ class IpSpeakerDriver:
                 return command.encode(command.start_command(order, target, stamp)), _scope_of(order), order.expires
             case Stop():
                 return command.encode(command.stop_command(order, target, stamp)), KeyScope.CONTROL, order.expires
+            case ModeChange():
+                return command.encode(command.mode_command(order, target, stamp)), KeyScope.CONTROL, order.expires
             case SelfTest():
                 return command.encode(selftest_command(order, target, stamp)), KeyScope.TEST, order.expires
             case Query():
@@ -194,9 +204,14 @@ class IpSpeakerDriver:
         assert isinstance(orders, Orders)
         endpoint_id = delivery.endpoint.id
         # Position and content are taken in the same instant: every start signed before it is in `live` or has
-        # ended, every later one has a higher position. The speaker relies on that (rule 6 of the protocol).
+        # ended, every later one has a higher position. The speaker relies on that (rules 4 and 9 of the protocol).
         stamp, starts = self._stamp(), orders.live()
-        live = [await self._sign([Delivery(endpoint=delivery.endpoint, order=start)]) for start in starts]
+        due = {s.alert_id: s.revision for s in starts if s.standing.sound_class is SoundClass.PUBLICITY}
+        live = [
+            await self._sign([Delivery(endpoint=delivery.endpoint, order=start)])
+            for start in starts
+            if start.alert_id not in due or orders.holds.get(start.alert_id) != start.revision
+        ]
         message = command.OrdersCommand(
             domain=self._domain,
             epoch=stamp.epoch,
@@ -209,6 +224,9 @@ class IpSpeakerDriver:
             zones=self._zone_topics.of_endpoint(endpoint_id),
             heartbeat_s=self._settings.heartbeat_s,
             tones=self._tones,
+            mode=orders.mode,
+            volume_floor=orders.volume_floor,
+            due=due,
         )
         payload = await self._signer.sign(KeyScope.CONTROL, self._domain, command.encode(message))
         return _Message((self._topics.own(endpoint_id),), payload, _ORDERS_LIFETIME_S)
@@ -220,7 +238,7 @@ class IpSpeakerDriver:
         events: list[FieldEvent] = []
         for delivery in deliveries:
             order = delivery.order
-            if isinstance(order, (Start, Stop, SelfTest)):
+            if isinstance(order, (Start, Stop, ModeChange, SelfTest)):
                 kind = DeliveryKind.STOP if isinstance(order, Stop) else DeliveryKind.START
                 key = DeliveryKey(
                     alert_id=order.alert_id, revision=order.revision, kind=kind, endpoint_id=delivery.endpoint.id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +20,10 @@ class Zones(Protocol):
 
     def speakers_in(self, zone: str) -> int:
         """How many speakers the zone's subtree has."""
+        ...
+
+    def speakers(self) -> Sequence[str]:
+        """All speakers there are."""
         ...
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,11 +19,33 @@ log = structlog.get_logger(__name__)
 
 _LARGEST_REPORT: Final = 65_536  # bytes; a hello with all its evidence stays far below
 _SWEEP_S: Final = 2.0
+# Refusals that are named in the log between two sweeps; the others are counted. Strangers must not fill the disk.
+_NAMED_REFUSALS: Final = 20
+# How much one speaker may say on one of its topics: at once, and for each second after that. One that reconnects,
+# plays two alerts and is asked for both stays far below; a stolen key that says more costs one MAC for each message.
+_AT_ONCE: Final = 100.0
+_FOR_EACH_S: Final = 20.0
+
+
+@dataclass(slots=True)
+class _Ration:
+    """How much a speaker may still say, as of `at` (monotonic)."""
+
+    left: float
+    at: float
+
+    def take(self, now: float) -> bool:
+        self.left = min(_AT_ONCE, self.left + _FOR_EACH_S * (now - self.at))
+        self.at = now
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
 
 
 @dataclass(slots=True)
 class _Heard:
-    """The newest sign of life of one speaker."""
+    """The newest sign of life of one speaker; of one that is only expected, since when it is."""
 
     session: int
     n: int
@@ -40,14 +62,19 @@ class RollCall:
         mac_of: Callable[[str], Mac | None],
         events: asyncio.Queue[Batch | None],
         clock: Clock,
+        *,
+        expected: Callable[[], Iterable[str]],
         silent_after_s: float,
     ) -> None:
         self._topics = topics
         self._mac_of = mac_of
         self._events = events
         self._clock = clock
+        self._expected = expected
         self._silent_after_s = silent_after_s
         self._heard: dict[str, _Heard] = {}
+        self._rations: dict[str, _Ration] = {}  # by topic, of those whose key is known
+        self._unnamed = -_NAMED_REFUSALS  # odd messages since the last sweep, beyond those that are named
         self.refused = 0  # messages that no known endpoint's key had sealed, or that made no sense
 
     def take_receipts(self, messages: Sequence[tuple[str, bytes]], settled: Callable[[], None]) -> None:
@@ -57,6 +84,12 @@ class RollCall:
             self._events.put_nowait(Batch(channel=Channel.SPEAKER, events=receipts, settled=settled))
         else:
             settled()
+
+    def take_statuses(self, messages: Sequence[tuple[str, bytes]], settled: Callable[[], None]) -> None:
+        """What came on hello and alive topics in one read. Nobody has to make it durable."""
+        for topic, payload in messages:
+            self.take_status(topic, payload)
+        settled()
 
     def take_status(self, topic: str, payload: bytes) -> None:
         """A message on a hello or alive topic."""
@@ -78,9 +111,14 @@ class RollCall:
         """Report those that owe a heartbeat, until cancelled."""
         while True:
             await asyncio.sleep(_SWEEP_S)
+            self._count_refusals()
             now = self._clock.monotonic()
+            for endpoint_id in self._expected():  # one that died before we were started never says a word
+                if endpoint_id not in self._heard:
+                    self._heard[endpoint_id] = _Heard(0, -1, now, Presence.UNKNOWN)
             for endpoint_id, heard in self._heard.items():
-                if heard.presence is Presence.ONLINE and now - heard.at > self._silent_after_s:
+                waiting = heard.presence in (Presence.ONLINE, Presence.UNKNOWN)
+                if waiting and now - heard.at > self._silent_after_s:
                     self._presence(endpoint_id, heard, Presence.SILENT, f"silent for {now - heard.at:.0f} s")
 
     def _receipt(self, topic: str, payload: bytes) -> Receipt | None:
@@ -88,13 +126,18 @@ class RollCall:
         if opened is None:
             return None
         endpoint_id, said = opened
+        if isinstance(said, ReceiptReport):
+            return self._believed(said, endpoint_id)
+        self._refuse(endpoint_id, "no receipt, on a receipt topic")
+        return None
+
+    def _believed(self, said: ReceiptReport, endpoint_id: str) -> Receipt | None:
+        """One piece of evidence; None if it makes no sense, which costs the others nothing."""
         try:
-            if isinstance(said, ReceiptReport):
-                return receipt_of(said, endpoint_id)
-            self._refuse(endpoint_id, "no receipt, on a receipt topic")
+            return receipt_of(said, endpoint_id)
         except MalformedMessage as error:
             self._refuse(endpoint_id, str(error))
-        return None
+            return None
 
     def _hello(self, endpoint_id: str, said: HelloReport) -> None:
         heard = self._heard.get(endpoint_id)
@@ -103,12 +146,8 @@ class RollCall:
             self._presence(endpoint_id, heard, Presence.ONLINE, "")
         else:
             # A replay, or a replaced device that lost its count. The answer is harmless: it is bound to the nonce.
-            log.warning("hello of an older session", endpoint=endpoint_id, session=said.session)
-        try:
-            evidence = tuple(receipt_of(r, endpoint_id) for r in said.evidence)
-        except MalformedMessage as error:
-            self._refuse(endpoint_id, str(error))
-            evidence = ()
+            self._name("hello of an older session", endpoint_id, f"session {said.session}")
+        evidence = tuple(r for one in said.evidence if (r := self._believed(one, endpoint_id)) is not None)
         self._emit(
             Hello(
                 endpoint_id=endpoint_id,
@@ -116,6 +155,7 @@ class RollCall:
                 at=self._clock.now(),
                 firmware=said.firmware[:100],
                 evidence=evidence,
+                holds=said.holds,
             )
         )
 
@@ -150,11 +190,33 @@ class RollCall:
             self._refuse(endpoint_id, "unknown endpoint" if mac is None else "too large")
             return None
         try:
-            return endpoint_id, report.decode(mac.open(payload))
+            payload = mac.open(payload)
+            # Only what its key has sealed counts against a speaker: strangers cannot use up what it may say.
+            if not self._may_say_more(topic):
+                self._refuse(endpoint_id, "says more than a speaker has to say")
+                return None
+            return endpoint_id, report.decode(payload)
         except (SignatureRefused, MalformedMessage) as error:
             self._refuse(endpoint_id, str(error))
             return None
 
+    def _may_say_more(self, topic: str) -> bool:
+        now = self._clock.monotonic()
+        ration = self._rations.get(topic)
+        if ration is None:
+            ration = self._rations[topic] = _Ration(_AT_ONCE, now)
+        return ration.take(now)
+
     def _refuse(self, endpoint_id: str, why: str) -> None:
         self.refused += 1
-        log.warning("refused what claims to be a speaker", endpoint=endpoint_id, why=why)
+        self._name("refused what claims to be a speaker", endpoint_id, why)
+
+    def _name(self, what: str, endpoint_id: str, why: str) -> None:
+        self._unnamed += 1
+        if self._unnamed <= 0:
+            log.warning(what, endpoint=endpoint_id[:64], why=why[:200])
+
+    def _count_refusals(self) -> None:
+        if self._unnamed > 0:
+            log.warning("more of what was refused or odd", count=self._unnamed)
+        self._unnamed = -_NAMED_REFUSALS

@@ -39,6 +39,7 @@ class Port:
         self._received = bytearray()
         self._arrived = asyncio.Event()
         self._lost = ""
+        self._echoes = False  # an RS-485 adapter that hears itself: each request comes back before its answer
         self._last_byte_at = 0.0
         asyncio.get_running_loop().add_reader(self._fd, self._on_readable)
 
@@ -68,15 +69,23 @@ class Port:
         on_line_s = self._char_s * 2 * len(request.frame)  # no answer that we ask for is longer than its request
         answer = await self._answer(request, sent_at + on_line_s + patience_s)
         took = time.monotonic() - sent_at
+        if isinstance(answer, rtu.Good) and request.frame != request.echo:
+            self._echoes = self._received.startswith(request.frame)
         if isinstance(answer, rtu.Silent | rtu.Wrong):
             await self._settle()
         return answer, took
 
     async def _answer(self, request: rtu.Request, deadline: float) -> rtu.Answer:
-        while (answer := rtu.find_answer(request, bytes(self._received))) is None:
+        while (answer := rtu.find_answer(request, self._answered(request))) is None:
             if not await self._more(deadline):
                 return rtu.Silent(len(self._received))
         return answer
+
+    def _answered(self, request: rtu.Request) -> bytes:
+        """What came after our own echo. The answer to a register's write looks just like its request: on such a line
+        a board that never answered would be believed to have armed its timer."""
+        own = self._echoes and self._received.startswith(request.frame)
+        return bytes(self._received[len(request.frame) if own else 0 :])
 
     def _send(self, frame: bytes) -> float:
         try:

@@ -37,6 +37,7 @@ class RelayBus:
         self.line = line.model_copy(update={"port": str(self.path)})
         self.log = EdgeLog(clock or SystemClock(), log)
         self.noise = 0.0
+        self.echoes = False  # the adapter hears itself: what the master sends comes back to it
         self.requests = 0  # sound requests seen, for whatever board
         self._char_s = (9 + (line.parity != "N") + line.stopbits) / line.baudrate
         self._random = random.Random(line.name)  # noqa: S311 the same noise every time
@@ -102,7 +103,10 @@ class RelayBus:
 
     def _on_readable(self, descriptor: int) -> None:
         with contextlib.suppress(OSError):
-            self._heard += os.read(descriptor, 4096)
+            said = os.read(descriptor, 4096)
+            self._heard += said
+            if self.echoes:
+                self._say(said)
         if self._forget is not None:
             self._forget.cancel()
         try:

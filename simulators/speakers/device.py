@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 from typing import Final
 
 from broadcast_core.model import Reason
-from broadcast_core.signing import b64url
+from broadcast_core.player import Player, Programme, Sound
 from drivers.ip_speaker.wire import Topics, Up
 from drivers.ip_speaker.wire.command import (
     Audio,
     BeaconCommand,
+    ModeCommand,
     OrdersCommand,
     QueryCommand,
     SelfTestCommand,
@@ -24,20 +26,23 @@ from drivers.ip_speaker.wire.command import (
     Target,
 )
 from drivers.ip_speaker.wire.report import AliveReport, GoneReport, HelloReport, ReceiptReport
+from simulators.speakers.day import Day
 from simulators.speakers.downloads import Downloads, Fetched
 from simulators.speakers.effects import Effect, Fetch, Say, Subscribe
 from simulators.speakers.greeting import Greeting
-from simulators.speakers.guard import Admitted, NotUnderstood, Opener, Refused
-from simulators.speakers.ledger import Ledger
+from simulators.speakers.guard import Admitted, NotUnderstood, Opener, Refused, nested_start
+from simulators.speakers.heartbeat import Heartbeat
+from simulators.speakers.items import item_of, needed
+from simulators.speakers.ledger import Ledger, unsupported
+from simulators.speakers.loudspeaker import Loudspeaker
 from simulators.speakers.membership import Aim, acceptable, aim, move
-from simulators.speakers.memory import Clip, Memory
-from simulators.speakers.player import Change, Ended, Item, Player, Started
+from simulators.speakers.memory import Memory
 from simulators.speakers.selftest import SelfTests
 from simulators.speakers.signed_time import DeviceClock
 
 FIRMWARE: Final = "tocsin-simulator/1"
-BUILT_IN_TONE: Final = Clip("", 2000)
-_CHECKPOINT_MS: Final = 5_000  # a power cut loses at most this much of "played so far"
+BUILT_IN_TONE: Final = Sound("", 2000)
+_MOST_POSITIONS: Final = 200
 _CLOCK_AHEAD_MS: Final = 2_000
 _CLOCK_ASK_EVERY_MS: Final = 60_000
 _CLOCK_ASK_SPREAD_MS: Final = 10_000
@@ -49,6 +54,7 @@ class Habits:
 
     patience_ms: int = 15_000  # how long the tone repeats while the audio has not come
     volume: int = 100  # its own setting, 0-100
+    report_spread_ms: int = 60_000  # the final receipt of publicity goes out at random within this
 
 
 class Device:
@@ -73,21 +79,22 @@ class Device:
         self._open = opener
         self._random = random
         self._ledger = Ledger(memory, clock)
+        self._day = Day(memory, clock, random, habits.report_spread_ms)
+        self._speaker = Loudspeaker(self.player, self._ledger, self._day, memory, clock)
         self._greeting = Greeting(random)
         self.tests: Final = SelfTests(self._ledger, clock, random)
-        self._downloads = Downloads(random)
+        self._downloads = Downloads(random, memory.store)
         self._tones_wanted: dict[str, str] = {}  # name -> hash
+        self._position: dict[str, tuple[int, int]] = {}  # of what the player holds, in the order of all commands
         self._subscribing = False
-        self._alive_at: int | None = None
-        self._alive_n = 0
-        self._checkpoint_at = 0
+        self._heartbeat = Heartbeat(random)
         self._clock_asked_at = -_CLOCK_ASK_EVERY_MS
         self._ledger.mark_interrupted()
 
     @property
     def settled(self) -> bool:
         """Its hello was answered, and nothing that it asked or subscribed since is open."""
-        return self._greeting.greeted and self._greeting.nonce is None and not self._subscribing
+        return self._greeting.greeted and not self._greeting.open and not self._subscribing
 
     def connecting(self) -> GoneReport:
         """A new session begins; the last will for it."""
@@ -103,15 +110,13 @@ class Device:
     def subscribed(self, now: int) -> list[Effect]:
         """A SUBACK has come: from here on nothing is missed, so now is the time to ask what was."""
         self._subscribing = False
-        if self._alive_at is None:
-            self._alive_n = 0
-            self._pace(self.memory.heartbeat_s, now)
+        self._heartbeat.begin(self.memory.heartbeat_s, now)
         return [self._hello(self._greeting.fresh(now), now)]
 
     def lost(self) -> None:
         """The connection is gone. What sounds goes on, and what was accepted will start."""
         self._greeting.reset()
-        self._alive_at = None
+        self._heartbeat.stop()
 
     def heard(self, token: bytes, retained: bool, now: int) -> list[Effect]:
         """A message came down."""
@@ -134,6 +139,8 @@ class Device:
             return self._stop(command, now)
         if isinstance(command, OrdersCommand):
             return self._orders(command, now)
+        if isinstance(command, ModeCommand):
+            return self._mode(command, now)
         return self._query(command, now)
 
     def fetched(self, sha256: str, body: Fetched | None, now: int) -> list[Effect]:
@@ -147,37 +154,32 @@ class Device:
             return [*tested, result]
         for name in names:
             del self._tones_wanted[name]
-            if isinstance(result, Clip):
+            if isinstance(result, Sound):
                 self.memory.tones[name] = result
-        effects = self._advance(now)  # up to now the audio was not there
-        self.player.supply(sha256, result)
-        return tested + effects + self._advance(now)
+        return tested + self._speaker.supply(sha256, result, now)
 
     def woken(self, now: int) -> list[Effect]:
         """`next_wake` has come."""
-        effects: list[Effect] = []
+        effects: list[Effect] = [*self._day.reports(now)]
+        if self._day.wants_time(now) and self._greeting.greeted:
+            self._greeting.ask(now)
         nonce = self._greeting.due(now)
         if nonce is not None:
             effects.append(self._hello(nonce, now))
-        if self._alive_at is not None and self._alive_at <= now:
-            effects.append(self._alive(now))
-        effects += self._advance(now)
-        if self.player.sounding is not None and self._checkpoint_at <= now:
-            self._checkpoint_at = now + _CHECKPOINT_MS
-            self._ledger.checkpoint(self.player.sounding, self.player.played_ms(now))
-        return effects
+        beat = self._heartbeat.beat(self.memory.heartbeat_s, now)
+        if beat is not None:
+            effects.append(self._alive(beat, now))
+        return effects + self._speaker.woken(now)
 
     def next_wake(self, now: int) -> int | None:
         """When `woken` has to be called, if nothing else happens before."""
-        wake = self._alive_at
-        for other in (
+        wakes = (
+            self._heartbeat.at,
             self._greeting.next_wake(),
-            self.player.next_wake(self.clock, now),
-            None if self.player.sounding is None else self._checkpoint_at,
-        ):
-            if other is not None and (wake is None or other < wake):
-                wake = other
-        return wake
+            self._day.next_wake(),
+            self._speaker.next_wake(now),
+        )
+        return min((wake for wake in wakes if wake is not None), default=None)
 
     def _start(self, admitted: Admitted, start: StartCommand, now: int) -> list[Effect]:
         meant = self._aim(start.target)
@@ -202,17 +204,35 @@ class Device:
             return [self._ledger.wrote(start, "stopped", now, detail=overtaken, played_ms=0)]
         if start.exp < self.clock.now(now):
             return [self._ledger.wrote(start, "failed", now, reason=Reason.EXPIRED, played_ms=0)]
-        effects = self._changed(self.player.stop(start.alert, start.rev - 1, now, "superseded"))
+        effects = self._take(admitted, start, now)
         effects.append(self._ledger.accepted(start, now))
+        return effects + self._fetch_for(start, now) + self._speaker.advance(now)
+
+    def _take(self, admitted: Admitted, start: StartCommand, now: int) -> list[Effect]:
+        """Give it to the player."""
         assert admitted.standing is not None
         assert admitted.issued_at is not None
-        item = Item(start, admitted.standing, admitted.issued_at)
-        self.player.add(item)
-        if start.content.audio is not None:
-            item.audio = self._downloads.held(start.content.audio.sha256)
-            if item.audio is None:
-                effects += self._downloads.want(start.content.audio)
-        return effects + self._advance(now)
+        item = item_of(start, admitted.standing, admitted.issued_at)
+        programme = isinstance(item.content, Programme)
+        earlier = self._day.keep(admitted.token, start, now) if programme else None
+        effects = self._speaker.add(item, now, earlier)
+        self._position[start.alert] = start.order
+        if len(self._position) > _MOST_POSITIONS:
+            held = {track.identifier for track in self.player.tracks}
+            self._position = {alert: order for alert, order in self._position.items() if alert in held}
+        return effects
+
+    def _fetch_for(self, start: StartCommand, now: int) -> list[Effect]:
+        effects: list[Effect] = []
+        for audio, place in needed(start):
+            sound = self._downloads.held(audio.sha256)
+            if sound is not None:
+                self.player.supply(audio.sha256, sound)
+            elif place is None:
+                effects += self._downloads.want(audio)
+            else:
+                effects += self._downloads.want_ahead(audio, self._day.prefetch_delay(place, now))
+        return effects
 
     def _stop(self, stop: StopCommand, now: int) -> list[Effect]:
         """Final, so never too old: what it names cannot come back, and nothing newer is touched."""
@@ -222,9 +242,31 @@ class Device:
         if known is not None:
             return [Say(Up.RECEIPT, known)]
         effects: list[Effect] = [self._ledger.stopped(stop, now)]
-        effects += self._changed(self.player.stop(stop.alert, stop.rev, now, stop.cause))
+        effects += self._speaker.stop(stop.alert, stop.rev, now, stop.cause)
         effects.append(self._ledger.obeyed(stop, "finished", now))
-        return effects + self._advance(now)
+        return effects + self._speaker.advance(now)
+
+    def _mode(self, change: ModeCommand, now: int) -> list[Effect]:
+        meant = self._aim(change.target)
+        if meant is Aim.OTHERS:
+            return []
+        known = self._ledger.of_start(change.alert, change.rev)
+        if known is not None:
+            return [Say(Up.RECEIPT, known)]
+        if change.order <= self.memory.floor:
+            self.refused["old"] += 1
+            return []
+        if meant is Aim.ASK or not self._greeting.greeted:
+            self._greeting.miss(change.order, now)
+            return []
+        if change.exp < self.clock.now(now):
+            return [self._ledger.wrote(change, "failed", now, reason=Reason.EXPIRED)]
+        if change.order < self.memory.mode_order:
+            return [self._ledger.wrote(change, "stopped", now, detail="superseded")]
+        effects: list[Effect] = [self._ledger.accepted(change, now)]
+        effects += self._speaker.set_mode(change.mode, change.volume_floor, change.order, now)
+        effects.append(self._ledger.wrote(change, "finished", now))
+        return effects
 
     def _self_test(self, test: SelfTestCommand, ahead_ms: int, now: int) -> list[Effect]:
         if self._aim(test.target) is not Aim.ME or not self._greeting.greeted:
@@ -247,7 +289,7 @@ class Device:
             # played again, costs one hello.
             self._clock_asked_at = now
             self._greeting.ask(now, self._random.randrange(_CLOCK_ASK_SPREAD_MS))
-        return self._advance(now)
+        return self._speaker.advance(now)
 
     def _orders(self, orders: OrdersCommand, now: int) -> list[Effect]:
         if orders.target.zone is not None or orders.target.endpoints != (self.me,):
@@ -256,10 +298,10 @@ class Device:
             if not self._greeting.greeted or orders.order <= self.memory.floor or orders.exp < self.clock.now(now):
                 self.refused["old"] += 1
                 return []
-        elif self._greeting.nonce is None or orders.nonce != b64url(self._greeting.nonce).decode():
+        elif (sent_at := self._greeting.sent_at(orders.nonce)) is None:
             self.refused["nonce"] += 1
             return []
-        elif not self.clock.set_by_exchange(orders.iat, self._greeting.sent_at, now):
+        elif not self.clock.set_by_exchange(orders.iat, sent_at, now):
             return [self._hello(self._greeting.fresh(now), now)]
         else:
             self._greeting.answered(orders.order, now)
@@ -268,49 +310,59 @@ class Device:
 
     def _obey(self, orders: OrdersCommand, now: int) -> list[Effect]:
         """The whole truth: what is not in it is over, what is new in it starts."""
-        self._pace(orders.heartbeat_s, now)
+        if orders.heartbeat_s != self.memory.heartbeat_s:
+            self.memory.heartbeat_s = orders.heartbeat_s
+            self._heartbeat.pace(orders.heartbeat_s, now)
         zones = acceptable(orders.zones, self._topics.root)
         effects = move(self.memory.zones, zones)
         self._subscribing |= any(isinstance(effect, Subscribe) for effect in effects)
         self.memory.zones = zones
-        live = self._nested(orders)
-        named = {(start.alert, start.rev) for _, start in live}
-        for start in [item.start for item in self.player.items]:
-            if start.order <= orders.order and (start.alert, start.rev) not in named:
-                effects += self._changed(self.player.stop(start.alert, start.rev, now, "not in orders"))
+        live = self._nested(token.encode() for token in orders.live)
+        named = {*orders.due.items(), *((start.alert, start.rev) for _, start in live)}
+        alerts = {alert for alert, _ in named}
+        effects += self._stop_all(orders, lambda alert, rev: alert not in alerts, now)
+        if orders.order > self.memory.mode_order:
+            effects += self._speaker.set_mode(orders.mode, orders.volume_floor, orders.order, now)
+        effects += self._take_up(orders, now)
         effects += self._fetch_tones(orders.tones)
         for admitted, start in live:
             if self._settled(start) is None:
                 effects += self._accept(admitted, start, now)
-        return effects + self._advance(now)
+        # Only now: a programme that has a new revision goes on in it without a gap.
+        effects += self._stop_all(orders, lambda alert, rev: (alert, rev) not in named, now)
+        return effects + self._speaker.advance(now)
 
-    def _nested(self, orders: OrdersCommand) -> list[tuple[Admitted, StartCommand]]:
-        """The starts in orders, each proven by its own signature. That they are meant for us, the orders say."""
-        starts = []
-        for token in orders.live:
-            verdict = self._open(token.encode())
-            if isinstance(verdict, Admitted) and isinstance(verdict.command, StartCommand):
-                start = verdict.command
-                if start.sound_class != "test" or start.target.endpoints == (self.me,):
-                    starts.append((verdict, start))
-                    continue
-            self.refused["nested"] += 1
-        return starts
+    def _stop_all(self, orders: OrdersCommand, gone: Callable[[str, int], bool], now: int) -> list[Effect]:
+        """End what these orders are new enough to know of, and do not tell of."""
+        effects: list[Effect] = []
+        for track in self.player.tracks:
+            alert, rev = track.identifier, track.item.revision
+            if self._position[alert] <= orders.order and gone(alert, rev):
+                effects += self._speaker.stop(alert, rev, now, "not in orders")
+        return effects
+
+    def _take_up(self, orders: OrdersCommand, now: int) -> list[Effect]:
+        """What the flash holds of the day and is still due, after a reboot: as good as on the day it came."""
+        effects: list[Effect] = []
+        newer = {alert for alert, order in self._position.items() if order > orders.order}
+        for admitted, start in self._nested(self._day.due(orders.due, newer)):
+            over = start.exp < self.clock.now(now) or self._ledger.overtaken(start) is not None
+            if not over and not self.player.holds(start.alert, start.rev):
+                effects += self._take(admitted, start, now) + self._fetch_for(start, now)
+        return effects
+
+    def _nested(self, tokens: Iterable[bytes]) -> list[tuple[Admitted, StartCommand]]:
+        """The starts in orders or flash, each proven by its own signature; that they are ours, the orders say."""
+        opened = [nested_start(self._open, token, self.me) for token in tokens]
+        self.refused["nested"] += opened.count(None)
+        return [start for start in opened if start is not None]
 
     def _not_understood(self, gist: NotUnderstood, now: int) -> list[Effect]:
         """A start this firmware is too old for: say so, rather than leave the operator to guess."""
         self.refused["unsupported"] += 1
         if self._aim(gist.target) is not Aim.ME or not self._greeting.greeted or gist.exp < self.clock.now(now):
             return []
-        report = ReceiptReport(
-            alert=gist.alert,
-            rev=gist.rev,
-            progress="failed",
-            at=self.clock.now(now),
-            reason=Reason.UNSUPPORTED,
-            played_ms=0,
-        )
-        return [Say(Up.RECEIPT, report)]
+        return [Say(Up.RECEIPT, unsupported(gist.alert, gist.rev, self.clock.now(now)))]
 
     def _aim(self, target: Target) -> Aim:
         return aim(self.me, target, self.memory.zones)
@@ -323,7 +375,7 @@ class Device:
             return None
         return evidence
 
-    def _tone(self, name: str) -> Clip:
+    def _tone(self, name: str) -> Sound:
         return self.memory.tones.get(name, BUILT_IN_TONE)
 
     def _fetch_tones(self, tones: dict[str, Audio]) -> list[Effect]:
@@ -335,50 +387,28 @@ class Device:
                 effects += self._downloads.want(audio)
         return effects
 
-    def _hello(self, nonce: bytes, now: int) -> Say:
+    def _hello(self, nonce: str, now: int) -> Say:
         utc = self.clock.now(now)
         if self.clock.trusted:
             self.memory.forget(utc)
+            self._day.forget(utc)
         report = HelloReport(
             session=self.memory.session,
-            nonce=b64url(nonce).decode(),
+            nonce=nonce,
             at=utc,
             firmware=FIRMWARE,
             zones={code: zone.version for code, zone in self.memory.zones.items()},
             evidence=self.memory.newest_evidence(),
+            holds=self._day.holds(),
         )
         return Say(Up.HELLO, report)
 
-    def _pace(self, heartbeat_s: float, now: int) -> None:
-        """Beat at this pace from now on; the first beat anywhere within one, so that a fleet spreads."""
-        if self._alive_at is None or heartbeat_s != self.memory.heartbeat_s:
-            self._alive_at = now + self._random.randrange(round(heartbeat_s * 1000) + 1)
-        self.memory.heartbeat_s = heartbeat_s
-
-    def _alive(self, now: int) -> Say:
-        self._alive_n += 1
-        self._alive_at = now + round(self.memory.heartbeat_s * 1000 * self._random.uniform(0.9, 1.1))
+    def _alive(self, beat: int, now: int) -> Say:
         sounding = self.player.sounding
         report = AliveReport(
             session=self.memory.session,
-            n=self._alive_n,
+            n=beat,
             at=self.clock.now(now),
             sounding=None if sounding is None else sounding.identifier,
         )
         return Say(Up.ALIVE, report)
-
-    def _advance(self, now: int) -> list[Effect]:
-        return self._changed(self.player.advance(now, self.clock.now(now)))
-
-    def _changed(self, changes: list[Change]) -> list[Effect]:
-        """Evidence for what the player did, in its order; the sound itself is passed on."""
-        effects: list[Effect] = []
-        for change in changes:
-            if isinstance(change, Started):
-                self._checkpoint_at = change.at + _CHECKPOINT_MS
-                effects.append(self._ledger.wrote(change.item.start, "started", change.at))
-            elif isinstance(change, Ended):
-                effects.append(self._ledger.ended(change))
-            else:
-                effects.append(change)
-        return effects

@@ -7,15 +7,18 @@ from random import Random
 from typing import Final
 
 from broadcast_core.model import Reason
+from broadcast_core.player import Sound
 from drivers.ip_speaker.wire.command import Audio
 from simulators.speakers.effects import Fetch
-from simulators.speakers.memory import Clip
+from simulators.speakers.memory import Stored
 
 # 1,099 speakers that are told of the same file in the same millisecond do not all ask for it in that millisecond.
 JITTER_MS: Final = 1500
 _FIRST_RETRY_MS: Final = 1000
 _LONGEST_RETRY_MS: Final = 30_000
+_LONGEST_RETRY_AHEAD_MS: Final = 300_000
 _HELD: Final = 16
+STORE_BYTES: Final = 512 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,37 +31,49 @@ class Fetched:
 
 
 class _Want:
-    __slots__ = ("audio", "mismatches", "wait_ms")
+    __slots__ = ("ahead", "audio", "mismatches", "wait_ms")
 
-    def __init__(self, audio: Audio) -> None:
+    def __init__(self, audio: Audio, ahead: bool) -> None:
         self.audio = audio
+        self.ahead = ahead
         self.mismatches = 0
         self.wait_ms = _FIRST_RETRY_MS
 
 
 class Downloads:
-    """Fetches under way, by the hash that was promised; and the last few clips that fitted."""
+    """Fetches under way, by the hash that was promised; the last few sounds that fitted; and in the flash (`store`)
+    those that were fetched ahead."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, store: dict[str, Stored]) -> None:
         self._random = random
+        self._store = store
         self._wants: dict[str, _Want] = {}
-        self._held: dict[str, Clip] = {}
+        self._held: dict[str, Sound] = {}
 
-    def held(self, sha256: str) -> Clip | None:
-        """A clip that was fetched, fitted, and is still in memory."""
-        return self._held.get(sha256)
+    def held(self, sha256: str) -> Sound | None:
+        """A sound that was fetched, fitted, and is still there."""
+        stored = self._store.get(sha256)
+        return self._held.get(sha256) if stored is None else Sound(sha256, stored.ms)
 
     def want(self, audio: Audio) -> list[Fetch]:
-        """Fetch it, after a random delay, unless that is already under way."""
-        if audio.sha256 in self._wants:
+        """Fetch it, after a short random delay, unless that is already under way."""
+        under_way = self._wants.get(audio.sha256)
+        if under_way is not None and not under_way.ahead:
             return []
-        self._wants[audio.sha256] = _Want(audio)
+        self._wants[audio.sha256] = _Want(audio, ahead=False)
         return [Fetch(audio, self._random.randrange(JITTER_MS))]
 
-    def came(self, sha256: str, body: Fetched | None, still_needed: bool) -> Clip | Reason | Fetch | None:
+    def want_ahead(self, audio: Audio, delay_ms: int) -> list[Fetch]:
+        """Fetch it in time for what is due later, and keep it in the flash."""
+        if audio.sha256 in self._wants:
+            return []
+        self._wants[audio.sha256] = _Want(audio, ahead=True)
+        return [Fetch(audio, delay_ms)]
+
+    def came(self, sha256: str, body: Fetched | None, still_needed: bool) -> Sound | Reason | Fetch | None:
         """Judge what came for `sha256` (None: nothing did).
 
-        The clip; or why there will be none (a second body with a wrong hash, or sound that cannot be decoded); or
+        The sound; or why there will be none (a second body with a wrong hash, or sound that cannot be decoded); or
         the next try; or None when nobody needs it any more.
         """
         want = self._wants.get(sha256)
@@ -68,7 +83,8 @@ class Downloads:
             del self._wants[sha256]
             return None
         if body is None:
-            delay, want.wait_ms = want.wait_ms, min(2 * want.wait_ms, _LONGEST_RETRY_MS)
+            longest = _LONGEST_RETRY_AHEAD_MS if want.ahead else _LONGEST_RETRY_MS
+            delay, want.wait_ms = want.wait_ms, min(2 * want.wait_ms, longest)
             return Fetch(want.audio, delay)
         if body.sha256 != sha256 or body.size != want.audio.size:
             want.mismatches += 1
@@ -79,10 +95,20 @@ class Downloads:
         del self._wants[sha256]
         if body.ms is None:
             return Reason.CONTENT_UNDECODABLE
-        return self._hold(Clip(sha256, max(1, body.ms)))
+        sound = Sound(sha256, max(1, body.ms))
+        if want.ahead:
+            self._keep(sound, body.size)
+        else:
+            self._hold(sound)
+        return sound
 
-    def _hold(self, clip: Clip) -> Clip:
-        self._held[clip.sha256] = clip
+    def _hold(self, sound: Sound) -> None:
+        self._held[sound.sha256] = sound
         if len(self._held) > _HELD:
             del self._held[next(iter(self._held))]
-        return clip
+
+    def _keep(self, sound: Sound, size: int) -> None:
+        """Into the flash; when it is full the oldest goes, and is fetched again if it is still needed."""
+        self._store[sound.sha256] = Stored(ms=sound.ms, size=size)
+        while sum(stored.size for stored in self._store.values()) > STORE_BYTES:
+            del self._store[next(iter(self._store))]

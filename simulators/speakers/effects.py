@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from broadcast_core.player import SoundBegan, SoundEnded
 from drivers.ip_speaker.wire import Up
 from drivers.ip_speaker.wire.command import Audio
 from drivers.ip_speaker.wire.report import Report
@@ -36,23 +37,6 @@ class Fetch(Struct, frozen=True):
     delay_ms: int
 
 
-class SoundBegan(Struct, frozen=True):
-    """From `at` (device's monotonic ms) the loudspeaker plays `what` (tone, audio) from `position_ms` on."""
-
-    at: int
-    alert: str
-    rev: int
-    what: str
-    sha256: str  # "" is the built-in tone
-    position_ms: int
-    volume: int
-
-
-class SoundEnded(Struct, frozen=True):
-    """At `at` what began last fell silent; `why` is complete, interrupted, stopped or failed."""
-
-    at: int
-    why: str
-
-
 Effect = Say | Subscribe | Unsubscribe | Fetch | SoundBegan | SoundEnded
+
+__all__ = ["Effect", "Fetch", "Say", "SoundBegan", "SoundEnded", "Subscribe", "Unsubscribe"]

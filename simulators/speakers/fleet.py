@@ -112,6 +112,11 @@ class Fleet:
         return len(self._stations)
 
     @property
+    def size(self) -> int:
+        """How many speakers there are."""
+        return len(self._stations)
+
+    @property
     def settled(self) -> int:
         """How many have an answer to their hello, or by their faults cannot have one."""
         return sum(station.settled for station in self._stations.values())
@@ -160,7 +165,8 @@ class Fleet:
         assert self._world is not None
         flash = self._memories.setdefault(speaker.id, Memory(session=int(self._clock.now().timestamp())))
         if speaker.id in self._options.record:
-            flash.tones.clear()  # their sound is wanted, so they fetch them anew
+            flash.tones.clear()  # their sound is wanted, so they fetch it anew
+            flash.store.clear()
         station = Station(Mac(speaker.id, speaker.mac_key), flash, self._world, random)
         station.afflict(self._faults.of(speaker.id))
         return station

@@ -39,6 +39,7 @@ class Admitted:
     command: Command
     standing: Standing | None = None
     issued_at: datetime | None = None
+    token: bytes = b""  # of a start: as it was signed
 
 
 class NotUnderstood(Struct, frozen=True):
@@ -91,7 +92,7 @@ class Guard:
         if verified.scope is not _scope_for(read):
             return Refused("scope")
         if isinstance(read, StartCommand):
-            return _admitted_start(read)
+            return _admitted_start(read, token)
         if isinstance(read, SelfTestCommand) and not _alone(read.target):
             return Refused("scope")
         return Admitted(read)
@@ -122,6 +123,17 @@ class SharedOpener:
         return verdict
 
 
+def nested_start(opener: Opener, token: bytes, me: str) -> tuple[Admitted, StartCommand] | None:
+    """A complete signed start that came within something else; None if it proves nothing."""
+    verdict = opener(token)
+    if not isinstance(verdict, Admitted) or not isinstance(verdict.command, StartCommand):
+        return None
+    start = verdict.command
+    if start.sound_class == "test" and start.target.endpoints != (me,):
+        return None
+    return verdict, start
+
+
 def _scope_for(read: Command) -> KeyScope:
     if isinstance(read, SelfTestCommand):
         return KeyScope.TEST
@@ -133,10 +145,10 @@ def _alone(target: Target) -> bool:
     return target.zone is None and len(target.endpoints) == 1
 
 
-def _admitted_start(read: StartCommand) -> Verdict:
+def _admitted_start(read: StartCommand, token: bytes) -> Verdict:
     if read.sound_class == "test" and not _alone(read.target):
         return Refused("scope")
     try:
-        return Admitted(read, read.standing, from_ms(read.iat))
+        return Admitted(read, read.standing, from_ms(read.iat if read.issued is None else read.issued), token)
     except OverflowError:
         return Refused("malformed")

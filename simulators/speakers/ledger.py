@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
 from broadcast_core.model import Reason
+from broadcast_core.player import AnyTrack, Ended, Item
 from drivers.ip_speaker.wire import Up
-from drivers.ip_speaker.wire.command import StartCommand, StopCommand
-from drivers.ip_speaker.wire.report import ReceiptReport
+from drivers.ip_speaker.wire.command import ModeCommand, StartCommand, StopCommand
+from drivers.ip_speaker.wire.report import PlayEntry, ReceiptReport
 from simulators.speakers.effects import Say
 from simulators.speakers.memory import Memory
-from simulators.speakers.player import Ended, Item
 from simulators.speakers.signed_time import DeviceClock
 
 ENDS: Final = {"FINISHED": "finished", "FAILED": "failed", "STOPPED": "stopped"}
 
 
 class Named(Protocol):
-    """What evidence is about: a start or a self-test."""
+    """What evidence is about: a start, a change of mode, a self-test, or an item of the player."""
 
     @property
     def alert(self) -> str: ...
@@ -27,6 +27,17 @@ class Named(Protocol):
     def rev(self) -> int: ...
     @property
     def exp(self) -> int: ...
+
+
+class _Over(NamedTuple):
+    alert: str
+    rev: int
+    exp: int
+
+
+def unsupported(alert: str, rev: int, at: int) -> ReceiptReport:
+    """The answer to a start that this firmware is too old for. Nothing is remembered of it."""
+    return ReceiptReport(alert=alert, rev=rev, progress="failed", at=at, reason=Reason.UNSUPPORTED, played_ms=0)
 
 
 class Ledger:
@@ -61,7 +72,7 @@ class Ledger:
             return "stopped before it came"
         return "superseded" if start.rev < known.rev else None
 
-    def accepted(self, start: StartCommand, at: int) -> Say:
+    def accepted(self, start: StartCommand | ModeCommand, at: int) -> Say:
         """This revision is the alert's newest from now on."""
         known = self._memory.of(start.alert, start.exp, self._clock.now(at))
         known.rev = start.rev
@@ -82,8 +93,9 @@ class Ledger:
         reason: Reason | None = None,
         detail: str = "",
         played_ms: int | None = None,
+        plays: tuple[PlayEntry, ...] = (),
     ) -> Say:
-        """Evidence of a start, the new last one."""
+        """Evidence of a start (or a change of mode), the new last one."""
         report = ReceiptReport(
             alert=start.alert,
             rev=start.rev,
@@ -92,6 +104,7 @@ class Ledger:
             reason=reason,
             detail=detail,
             played_ms=played_ms,
+            plays=plays,
         )
         self._memory.of(start.alert, start.exp, report.at).starts[start.rev] = report
         return Say(Up.RECEIPT, report)
@@ -99,13 +112,18 @@ class Ledger:
     def ended(self, end: Ended) -> Say:
         """Evidence of how an item ended, with how long it was heard."""
         return self.wrote(
-            end.item.start,
+            _Over(end.item.identifier, end.item.revision, end.item.expires),
             ENDS[end.progress.name],
             end.at,
             reason=end.reason,
             detail=end.detail,
-            played_ms=end.item.played_ms,
+            played_ms=end.played_ms,
+            plays=tuple((play.item_id, play.times, play.ms, play.reason) for play in end.plays),
         )
+
+    def started(self, item: Item, at: int) -> Say:
+        """Evidence that it has begun."""
+        return self.wrote(_Over(item.identifier, item.revision, item.expires), "started", at)
 
     def obeyed(self, stop: StopCommand, progress: str, at: int) -> Say:
         """Evidence of a stop, the new last one."""
@@ -113,11 +131,12 @@ class Ledger:
         self._memory.of(stop.alert, stop.exp, report.at).stops[stop.rev] = report
         return Say(Up.RECEIPT, report)
 
-    def checkpoint(self, item: Item, played_ms: int) -> None:
+    def checkpoint(self, track: AnyTrack) -> None:
         """How long it has sounded, in case the power goes."""
-        report = self.of_start(item.identifier, item.start.rev)
+        report = self.of_start(track.identifier, track.item.revision)
         if report is not None and report.progress == "started":
-            self._memory.alerts[item.identifier].starts[item.start.rev] = replace(report, played_ms=played_ms)
+            starts = self._memory.alerts[track.identifier].starts
+            starts[track.item.revision] = replace(report, played_ms=track.played_ms)
 
     def mark_interrupted(self) -> None:
         """After a reboot: what had started and not ended was cut off, and will not be played again."""

@@ -7,19 +7,30 @@ from typing import Final
 import msgspec
 from msgspec import Struct, field
 
+from broadcast_core.player import Checkpoint, Sound
 from drivers.ip_speaker.wire.command import Membership
 from drivers.ip_speaker.wire.report import ReceiptReport
 
 KEEP_AFTER_EXPIRY_MS: Final = 3_600_000
 MOST_ALERTS: Final = 500
 HELLO_EVIDENCE: Final = 20
+HELLO_PLAYS: Final = 500  # a hello stays below 64 KiB
 
 
-class Clip(Struct, frozen=True):
-    """Sound in the local store, by the SHA-256 of its file; `""` is the tone built into the firmware."""
+class Stored(Struct, frozen=True):
+    """Audio that was fetched ahead."""
 
-    sha256: str
     ms: int
+    size: int  # bytes
+
+
+class Held(Struct):
+    """A programme that was accepted: the start as it was signed, believed anew after a reboot."""
+
+    rev: int
+    token: str  # "" once it has ended
+    exp: int
+    checkpoint: Checkpoint | None = None  # once it has begun
 
 
 class Known(Struct):
@@ -39,7 +50,12 @@ class Memory(Struct):
     floor: tuple[int, int] = (-1, -1)  # (epoch, seq) of the newest orders
     heartbeat_s: float = 20.0
     zones: dict[str, Membership] = field(default_factory=dict)
-    tones: dict[str, Clip] = field(default_factory=dict)
+    tones: dict[str, Sound] = field(default_factory=dict)
+    day: dict[str, Held] = field(default_factory=dict)  # publicity by occurrence
+    store: dict[str, Stored] = field(default_factory=dict)  # audio by SHA-256, oldest first
+    mode: str = "peacetime"
+    volume_floor: int = 0
+    mode_order: tuple[int, int] = (-1, -1)  # of what set the mode
     alerts: dict[str, Known] = field(default_factory=dict)
 
     def of(self, alert: str, expires: int, now: int) -> Known:
@@ -62,7 +78,12 @@ class Memory(Struct):
         """What a hello carries: the newest, oldest first."""
         everything = [r for known in self.alerts.values() for r in (*known.starts.values(), *known.stops.values())]
         everything.sort(key=lambda report: report.at)
-        return tuple(everything[-HELLO_EVIDENCE:])
+        newest, plays = everything[-HELLO_EVIDENCE:], 0
+        for at in range(len(newest) - 1, -1, -1):
+            plays += len(newest[at].plays)
+            if plays > HELLO_PLAYS:
+                return tuple(newest[at + 1 :])
+        return tuple(newest)
 
 
 _decoder: Final = msgspec.json.Decoder(dict[str, Memory])

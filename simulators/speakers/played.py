@@ -62,8 +62,8 @@ class PlayLog:
     def began(self, endpoint: str, effect: SoundBegan, machine: float, utc: int) -> None:
         played = Played(
             endpoint=endpoint,
-            alert=effect.alert,
-            rev=effect.rev,
+            alert=effect.identifier,
+            rev=effect.revision,
             what=effect.what,
             sha256=effect.sha256,
             position_ms=effect.position_ms,

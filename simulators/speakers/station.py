@@ -129,7 +129,6 @@ class Station:
         """Lose power and come back: everything but the flash is gone."""
         self._drop()
         self._power_off()
-        self.device = self._boot()
         if self._plugged:
             self._dial(_BOOT_S)
 
@@ -200,6 +199,7 @@ class Station:
         if self.device.player.sounding is not None:
             self._world.log.ended(self.endpoint_id, SoundEnded(self._oscillator.ms(now), "power"), now)
         self._forget_timer()
+        self.device = self._boot()  # what was due for the old one, a fetch say, finds it gone
 
     def _dial(self, pause_s: float) -> None:
         dialing = self._dialing is not None and not self._dialing.done()

@@ -6,19 +6,23 @@ What the core claims comes from its API; what really sounded comes from the flee
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import aiomqtt
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from broadcast_core import cap
 from broadcast_core.cli.demo.alert import demo_alert
@@ -34,6 +38,9 @@ from simulators.speakers import Fleet, Played
 
 PASSWORD = "gateway-of-this-test"
 PATTERN = "test-beat"  # one second on, one off: many edges to lose
+
+# With speech and repeats long enough to be stopped in its middle.
+LONG = "Keep away from low ground and from the river. Take the stairs and not the lift. Help your neighbours. " * 3
 
 _CONFIGURATION = """\
 data_dir = "{root}/data"
@@ -67,6 +74,15 @@ repeat = 20
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message that passed through the broker."""
+
+    topic: str
+    payload: bytes
+    at: float  # monotonic
+
+
 class CoreProcess:
     """`tocsin serve` as a process that can be killed and started again."""
 
@@ -81,12 +97,23 @@ class CoreProcess:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"}, start_new_session=True,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"}, start_new_session=True, preexec_fn=_let_it_be_traced,
             )  # fmt: skip
         assert self._process.stdout is not None
         async with asyncio.timeout(60):
             if not await self._process.stdout.readline():
                 pytest.fail(f"the core did not come up:\n{self._log.read_text()[-3000:]}")
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    async def died(self) -> None:
+        """Wait for an end that somebody else brings about."""
+        assert self._process is not None
+        await self._process.wait()
+        self._process = None
 
     async def kill(self) -> None:
         """kill -9."""
@@ -106,6 +133,12 @@ class CoreProcess:
             except TimeoutError:
                 process.kill()
                 await process.wait()
+
+
+def _let_it_be_traced() -> None:
+    """Where Yama lets a process be traced only by its parents, this one says that anybody may."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)  # PR_SET_PTRACER, PR_SET_PTRACER_ANY
 
 
 class Site:
@@ -131,8 +164,13 @@ class Site:
     def phones(self) -> list[str]:
         return [e.phone for e in self.stage.registry.endpoints.values() if e.phone is not None]
 
-    async def send(self, channels: str = "speaker", *, identifier: str = "", instruction: str = "") -> str:
-        """An alert for the whole district; the id it got with its 201."""
+    @property
+    def prefix(self) -> str:
+        """What all topics of live alerts begin with."""
+        return "tocsin/1/live"
+
+    def alert(self, channels: str = "speaker", *, identifier: str = "", long: bool = False) -> bytes:
+        """A CAP message for the whole district; `long` is half a minute of speech for each repeat."""
         root = self.stage.registry.root
         now = datetime.now(UTC).replace(microsecond=0)
         alert = demo_alert(now, root.code, root.name_zh, horns=False)
@@ -140,13 +178,21 @@ class Site:
         if "horn" in channels:
             parameter += (NamedValue(name="tocsin:horn-pattern", value=PATTERN),)
         infos = tuple(
-            replace(info, parameter=parameter, instruction=instruction or info.instruction) for info in alert.infos
+            replace(info, parameter=parameter, instruction=LONG if long else info.instruction) for info in alert.infos
         )
-        alert = replace(alert, infos=infos, identifier=identifier or alert.identifier)
-        content = {"Content-Type": "application/cap+xml"}
-        async with self.session.post("/api/v1/alerts", data=cap.encode_xml(alert), headers=content) as answer:
-            assert answer.status == 201, await answer.text()
-            return str((await answer.json())["alert_id"])
+        return cap.encode_xml(replace(alert, infos=infos, identifier=identifier or alert.identifier))
+
+    async def submit(self, message: bytes, key: str = "") -> tuple[int, dict[str, Any]]:
+        """Submit a CAP message, under an Idempotency-Key if one is given; status and body of the answer."""
+        headers = {"Content-Type": "application/cap+xml"} | ({"Idempotency-Key": key} if key else {})
+        async with self.session.post("/api/v1/alerts", data=message, headers=headers) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+    async def send(self, channels: str = "speaker", *, identifier: str = "", long: bool = False) -> str:
+        """An alert for the whole district; the id it got with its 201."""
+        status, body = await self.submit(self.alert(channels, identifier=identifier, long=long))
+        assert status == 201, body
+        return str(body["alert_id"])
 
     async def stop(self, alert_id: str) -> None:
         async with self.session.post(f"/api/v1/alerts/{alert_id}/stop", json={}) as answer:
@@ -193,6 +239,49 @@ class Site:
             if time.monotonic() > deadline:
                 pytest.fail(f"not within {within_s} s: {count}")
             await asyncio.sleep(0.1)
+
+    @staticmethod
+    async def eventually(find: Callable[[], Any], within_s: float, what: str) -> Any:
+        """What `find` finds, as soon as it finds something."""
+        deadline = time.monotonic() + within_s
+        while not (found := find()):
+            if time.monotonic() > deadline:
+                pytest.fail(f"not within {within_s} s: {what}")
+            await asyncio.sleep(0.02)
+        return found
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """One sample of the core's metrics."""
+        async with self.session.get("/metrics") as answer:
+            families = list(text_string_to_metric_families(await answer.text()))
+        found = [s.value for f in families for s in f.samples if s.name == name and s.labels == labels]
+        assert len(found) == 1, (name, labels)
+        return float(found[0])
+
+    @asynccontextmanager
+    async def overhear(self, *topics: str) -> AsyncIterator[list[Heard]]:
+        """What passes through the broker on topics under `prefix`."""
+        mqtt, heard = self.stage.settings.mqtt, list[Heard]()
+
+        async def listen(client: aiomqtt.Client) -> None:
+            async for message in client.messages:
+                assert isinstance(message.payload, bytes)
+                heard.append(Heard(str(message.topic), message.payload, time.monotonic()))
+
+        async with aiomqtt.Client(mqtt.host, mqtt.port, protocol=aiomqtt.ProtocolVersion.V5) as client:
+            for topic in topics:
+                await client.subscribe(f"{self.prefix}/{topic}", qos=1)
+            listening = asyncio.create_task(listen(client))
+            try:
+                yield heard
+            finally:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
+
+    def audited(self) -> list[tuple[int, int]]:
+        """Of each stop in the audit: when it acted, and when it was recorded."""
+        with closing(sqlite3.connect(self.database)) as database:
+            return database.execute("SELECT acted_at, recorded_at FROM audit WHERE action = 'alert.stop'").fetchall()
 
     def stretches(self, alert_id: str, speakers: Iterable[str] | None = None) -> dict[str, list[Played]]:
         """What each speaker truly sounded of an alert."""

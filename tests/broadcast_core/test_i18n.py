@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from babel.messages.extract import extract_from_dir
-from babel.messages.pofile import read_po
 
-import broadcast_core
 from broadcast_core.i18n import Sentence, _, language_of, translate
-
-ROOT = Path(broadcast_core.__file__).parent.parent
-PACKAGES = ("broadcast_core", "drivers", "scheduler", "simulators")
-CATALOGUE = ROOT / "broadcast_core/locale/zh/LC_MESSAGES/tocsin.po"
-
-
-def sentences_in_code() -> Iterator[tuple[str, str]]:
-    """(msgid, where) of every `_("…")`."""
-    for package in PACKAGES:
-        for file, line, msgid, _comments, _context in extract_from_dir(
-            ROOT / package, method_map=[("**.py", "python")], keywords={"_": None}
-        ):
-            yield (msgid if isinstance(msgid, str) else msgid[0]), f"{package}/{file}:{line}"
+from tests.messages import chinese, missing, stale
 
 
 def fields(text: str) -> set[str]:
     return {name for _literal, name, _spec, _conversion in string.Formatter().parse(text) if name}
 
 
-def chinese() -> dict[str, str]:
-    with CATALOGUE.open("rb") as file:
-        return {str(m.id): str(m.string) for m in read_po(file, locale="zh") if m.id}
-
-
 def test_every_sentence_has_its_chinese() -> None:
-    known = chinese()
-    missing = sorted({f"{where}: {msgid}" for msgid, where in sentences_in_code() if not known.get(msgid)})
-    assert not missing, "\n".join(missing)
+    assert missing() == []
 
 
 def test_the_chinese_names_the_same_values() -> None:
@@ -48,8 +24,7 @@ def test_the_chinese_names_the_same_values() -> None:
 
 
 def test_the_catalogue_holds_nothing_that_the_code_no_longer_says() -> None:
-    said = {msgid for msgid, _where in sentences_in_code()}
-    assert sorted(set(chinese()) - said) == []
+    assert stale() == []
 
 
 def test_the_catalogue_is_read_as_its_own_tools_read_it() -> None:

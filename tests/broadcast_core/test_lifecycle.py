@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from broadcast_core.errors import AlertRejected, RejectReason
 from broadcast_core.lifecycle import (
+    LONGEST_LIFETIME,
     Await,
     Begin,
     Decision,
@@ -23,6 +24,7 @@ from broadcast_core.lifecycle import (
     decide,
     expires_of,
     learn,
+    notes_of_lifetime,
     standing_of,
 )
 from broadcast_core.model import (
@@ -452,6 +454,14 @@ def test_an_info_without_expires_lasts_from_when_it_was_sent_or_takes_effect() -
     assert (
         expires_of(message("A", infos=(an_info(expires=None, effective=later),)), NOW, LIFETIME) == later + LIFETIME
     )
+
+
+@pytest.mark.parametrize("field", ["expires", "effective"])
+def test_until_further_notice_is_a_month(field: str) -> None:
+    never = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    alert = message("A", infos=(an_info(**({"expires": None} | {field: never})),))
+    assert expires_of(alert, NOW, LIFETIME) == NOW + LONGEST_LIFETIME
+    assert bool(notes_of_lifetime(alert, NOW)) is (field == "expires")
 
 
 def test_a_senders_fast_clock_gives_no_longer_life() -> None:

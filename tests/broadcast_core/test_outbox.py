@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
 
 from broadcast_core import outbox
+from broadcast_core.clock import SystemClock
+from broadcast_core.dispatch.settler import Settler
+from broadcast_core.live import Live
 from broadcast_core.model import (
     Approval,
     Authority,
@@ -237,3 +242,34 @@ def stop() -> Stop:
     return Stop(
         alert_id="a1", revision=1, domain=Domain.LIVE, acted_at=NOW, expires=NOW + HOUR, actor="x", cause="stop"
     )
+
+
+async def test_evidence_of_what_never_was_is_not_kept_and_that_of_history_is(store: Store) -> None:
+    await put(store, 1)
+    late = replace(evidence(0, Progress.FINISHED), live=False)
+    unknown = Evidence(
+        receipt=Receipt(key=key(0, alert_id="a-never"), progress=Progress.FINISHED, at=NOW),
+        attempt=1,
+        recorded_at=NOW,
+        live=False,
+    )
+    assert await store.write(lambda c: outbox.settle(c, [unknown, late])) == [late]
+    async with store.read() as connection:
+        assert (await connection.execute(select(receipt.c.alert_id))).scalars().all() == ["a1"]
+    assert await progress(store) == {"SPK-0000": Progress.FINISHED}
+
+
+async def test_evidence_that_cannot_be_stored_costs_only_itself(store: Store) -> None:
+    """Asked of the settler, which writes whole groups: no key may spoil the others' evidence."""
+    await put(store, 3)
+    settler = Settler(store, Live(), SystemClock())
+    running = asyncio.create_task(settler.run())
+    pieces = [evidence(n, Progress.FINISHED).receipt for n in range(3)]
+    pieces[1] = replace(pieces[1], at=NOW.replace(tzinfo=None))  # no instant: a fault of a driver
+    async with asyncio.timeout(10):
+        await settler.settle(pieces)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    found = await progress(store)
+    assert (found["SPK-0000"], found["SPK-0002"]) == (Progress.FINISHED, Progress.FINISHED)
+    assert settler.waiting == 0

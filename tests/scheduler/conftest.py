@@ -1,4 +1,4 @@
-"""Makers of small schedules. A zone tree: district D, subdistricts S1 and S2, communities A, B (in S1) and C (in S2)."""
+"""Makers of small schedules. Zones: district D; subdistricts S1 and S2; communities A, B (in S1) and C (in S2)."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ class Make:
     tz: ZoneInfo = SHANGHAI
     unkind: Rules = UNKIND
 
-    def item(self, id: str, seconds: float = 600, **more: Any) -> Item:
+    def item(self, name: str, seconds: float = 600, /, **more: Any) -> Item:
         audio = AudioRef(
-            sha256=id.ljust(64, "0"),
-            url=f"http://audio/{id}",
+            sha256=name.ljust(64, "0"),
+            url=f"http://audio/{name}",
             mime_type="audio/mpeg",
             size=1,
             duration=timedelta(seconds=seconds),
         )
-        return Item(**{"id": id, "title": id, "audio": audio, "loudness_lufs": -16.0} | more)
+        return Item(**{"id": name, "title": name, "audio": audio, "loudness_lufs": -16.0} | more)
 
-    def playlist(self, id: str, *items: str, **more: Any) -> Playlist:
-        return Playlist(**{"id": id, "name": id, "items": items} | more)
+    def playlist(self, name: str, /, *items: str, **more: Any) -> Playlist:
+        return Playlist(**{"id": name, "name": name, "items": items} | more)
 
-    def slot(self, id: str = "s", **more: Any) -> Slot:
+    def slot(self, name: str = "s", /, **more: Any) -> Slot:
         fields: dict[str, Any] = {
-            "id": id,
-            "name": id,
+            "id": name,
+            "name": name,
             "zones": ("D",),
             "start": time(8, 0),
             "length": timedelta(minutes=30),
@@ -74,7 +74,7 @@ class Make:
         """With the playlist `p` of one item `i` of ten minutes, where none is given."""
         items = {part.id: part for part in parts if isinstance(part, Item)} or {"i": self.item("i")}
         playlists = {part.id: part for part in parts if isinstance(part, Playlist)} or {
-            "p": self.playlist("p", *(id for id, item in items.items() if item.kind is not ItemKind.CHIME))
+            "p": self.playlist("p", *(i.id for i in items.values() if i.kind is not ItemKind.CHIME))
         }
         return Schedule(
             slots={part.id: part for part in parts if isinstance(part, Slot)}, playlists=playlists, items=items

@@ -188,6 +188,21 @@ def test_the_clips_that_reach_into_quiet_hours_are_dropped(make: Any) -> None:
     assert ends["evening"] == at("21:00")  # what is interrupted may not play on into the night
 
 
+def test_a_slot_that_begins_with_quiet_hours_plays_after_them(make: Any) -> None:
+    quiet = Rules(quiet=(Quiet(start=time(8), end=time(8, 10)),), ceilings=(), no_repeat=timedelta(), budget=1e9)
+    schedule = make.schedule(make.item("one", 600), make.item("two", 600), make.slot())
+    assert sounds(what_plays(make.circumstances(schedule, quiet), "A", DAY)) == [("two", "08:10:00", "08:20:00")]
+
+
+def test_where_clocks_are_put_back_it_is_quiet_until_the_second_time(make: Any) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    quiet = Rules(quiet=(Quiet(start=time(0), end=time(2, 30)),), ceilings=(), no_repeat=timedelta(), budget=1e9)
+    slot = make.slot(start=time(2, 0), length=timedelta(hours=3), fill=Fill.REPEAT)
+    circumstances = make.circumstances(make.schedule(make.item("i", 600), slot), quiet, tz=berlin)
+    first = what_plays(circumstances, "A", date(2026, 10, 25)).segments[0]
+    assert first.starts_at == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)  # 02:30, the second time
+
+
 def test_quiet_hours_volume_and_budget_are_inherited_unless_a_zone_sets_its_own(make: Any) -> None:
     rules = Rules(
         quiet=(), ceilings=(Ceiling(start=time(8), end=time(9), volume=40),), no_repeat=timedelta(), budget=9
@@ -204,7 +219,7 @@ def test_quiet_hours_volume_and_budget_are_inherited_unless_a_zone_sets_its_own(
     assert [s.volume for s in what_plays(circumstances, "B", DAY).segments] == [60]
     assert [s.volume for s in what_plays(circumstances, "C", DAY).segments] == [40]
     assert what_plays(circumstances, "C", DAY).spent == 10 * 0.4
-    assert {(m.sent.volume, m.zones) for m in messages(day_of(circumstances, DAY))} == {
+    assert {(m.sent.volume, m.zones) for m in messages(circumstances, DAY)} == {
         (40, ("C", "D", "S2")),
         (60, ("B",)),
     }
@@ -354,7 +369,8 @@ def test_whatever_is_scheduled_nothing_sounds_in_quiet_hours_in_an_emergency_twi
             assert not _is_quiet(instant, circumstances), segment
             instant += timedelta(minutes=1)
         assert not _is_quiet(segment.ends_at - timedelta(microseconds=1), circumstances), segment
-        assert segment.ends_at <= mode.since or segment.starts_at >= mode.until, segment
+        # Half-open on both sides: a mode of no length at all holds nothing.
+        assert max(segment.starts_at, mode.since) >= min(segment.ends_at, mode.until), segment
     for earlier, later in zip(day.segments, day.segments[1:], strict=False):
         assert earlier.ends_at <= later.starts_at
     assert day.spent <= circumstances.kindness.default.budget
@@ -380,10 +396,11 @@ def _district(make: Any, communities: int) -> Circumstances:
 
 
 def test_communities_with_the_same_inputs_share_one_day(make: Any) -> None:
-    groups = day_of(_district(make, 734), DAY)
+    circumstances = _district(make, 734)
+    groups = day_of(circumstances, DAY)
     assert len(groups) == 1 + 14  # the district's own zone, and each subdistrict with its communities
     assert sum(len(group.zones) for group in groups) == 1 + 14 + 734
-    assert len(messages(groups)) == 14 + 14
+    assert len(messages(circumstances, DAY)) == 14 + 14
 
 
 def test_an_empty_schedule_is_a_silent_day(make: Any) -> None:

@@ -40,7 +40,9 @@ def list_alerts(as_json: JsonOption = False) -> None:
     for alert in answer["items"]:
         accepted = f"{datetime.fromisoformat(alert['accepted_at']).astimezone():%m-%d %H:%M}"
         standing = ", ".join(f"{STATES[name].say(language)} {n}" for name, n in alert["states"].items() if n)
-        table.add_row(alert["alert_id"], str(alert["revision"]), accepted, standing, alert["headline"])
+        table.add_row(
+            alert["alert_id"], str(alert["revision"]), accepted, standing, alert["headline"] or alert["event"]
+        )
     Console().print(table, highlight=False)
 
 
@@ -79,6 +81,7 @@ def report(
     with core(unknown=_unknown(alert_id)) as api:
         if csv is not None:
             save(csv, api.read("GET", f"/alerts/{alert_id}/report.csv"))
+            say(_("The evidence is in {file}.", file=csv))
             return
         whole = api.get(f"/alerts/{alert_id}/report.json")
     if as_json:

@@ -10,22 +10,15 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from broadcast_core.cli.client import Api, JsonOption, core, json_of, print_json, read_file, say, say_error
-from broadcast_core.cli.composing import Words, compose, duration, is_json, wishes, with_wishes
+from broadcast_core.cli.client import Api, JsonOption, bad_input, core, json_of, print_json, read_file, say, say_error
+from broadcast_core.cli.composing import Words, compose, is_json, wishes, with_wishes
+from broadcast_core.cli.duration import option as duration_option
 from broadcast_core.cli.exits import BAD_INPUT
 from broadcast_core.clock import SystemClock
 from broadcast_core.errors import AlertRejected
-from broadcast_core.i18n import Sentence, _, terminal_language
+from broadcast_core.i18n import _, terminal_language
 from broadcast_core.model import Severity
-
-
-def _lifetime(text: str | timedelta) -> timedelta:
-    try:
-        return duration(text)
-    except ValueError:
-        raise typer.BadParameter(
-            _("{value} is no duration such as 90s, 10m or 2h.", value=text).say(terminal_language())
-        ) from None
+from broadcast_core.naming import CHANNELS
 
 
 def send(
@@ -56,7 +49,7 @@ def send(
     lifetime: Annotated[
         timedelta,
         typer.Option(
-            parser=_lifetime,
+            parser=duration_option,
             metavar="90s|10m|2h",
             help=_("Without a file: how long it is valid; one hour if not said.").msgid,
             show_default=False,
@@ -77,13 +70,13 @@ def send(
     elif file is None and event is not None and headline is not None and idempotency_key is None:
         words = Words(event=event, headline=headline, instruction=instruction, severity=severity, language=language,
                       lifetime=lifetime)  # fmt: skip
-        body = compose(words, wished, SystemClock().now())
+        body = _composed(words, wished)
     else:
-        _bad_input(_("Name a CAP file (only that can be repeated with a key), or say --event and --headline."))
+        bad_input(_("Name a CAP file (only that can be repeated with a key), or say --event and --headline."))
     with core() as api:
         accepted = _submit(api, body, area or (), idempotency_key)
     if not as_json:
-        say(_("Alert {alert} is accepted.", alert=accepted["alert_id"]))
+        _tell(accepted)
         for note in accepted["notes"]:
             say_error(note)
     if watch and accepted["targets"]:
@@ -92,6 +85,25 @@ def send(
         stay(accepted["alert_id"], as_json=as_json)
     elif as_json:
         print_json(accepted)
+
+
+def _tell(accepted: Mapping[str, Any]) -> None:
+    """What was accepted, to how many it goes, and what can be typed next."""
+    language = terminal_language()
+    alert_id, targets = accepted["alert_id"], accepted["targets"]
+    if not targets:  # it ends alerts, or came too late to sound
+        say(_("The {type} is accepted; alert {alert} is not sounded.", type=accepted["msg_type"], alert=alert_id))
+        return
+    told = ", ".join(f"{CHANNELS[channel].say(language)} {n}" for channel, n in sorted(targets.items()))
+    say(_("Alert {alert} is accepted: {told}.", alert=alert_id, told=told))
+    say(_("  → tocsin alert watch {alert}    tocsin stop {alert}", alert=alert_id))
+
+
+def _composed(words: Words, wished: Mapping[str, str]) -> bytes:
+    try:
+        return compose(words, wished, SystemClock().now())
+    except AlertRejected as refusal:
+        _refused(refusal)
 
 
 def _submit(api: Api, body: bytes, areas: Sequence[str], key: str | None) -> dict[str, Any]:
@@ -109,10 +121,9 @@ def _with_wishes(body: bytes, wished: Mapping[str, str]) -> bytes:
     try:
         return with_wishes(body, wished)
     except AlertRejected as refusal:
-        say_error(f"{refusal.sentence.say(terminal_language())}\n  → {refusal.field}")
-        raise typer.Exit(BAD_INPUT) from refusal
+        _refused(refusal)
 
 
-def _bad_input(sentence: Sentence) -> NoReturn:
-    say_error(sentence)
-    raise typer.Exit(BAD_INPUT)
+def _refused(refusal: AlertRejected) -> NoReturn:
+    say_error(f"{refusal.sentence.say(terminal_language())}\n  → {refusal.field}")
+    raise typer.Exit(BAD_INPUT) from refusal

@@ -93,7 +93,7 @@ def _tell(answer: Mapping[str, Any]) -> None:
     told = ", ".join(f"{CHANNELS[channel].say(language)} {n}" for channel, n in answer["endpoints"].items())
     say(
         _("Alert {alert} is stopped. Told: {told}. `tocsin alert show {alert}` tells who has proven to be silent.",
-          alert=answer["alert_id"], told=told or _("nobody, nothing had gone out"))
+          alert=answer["alert_id"], told=told or _("nobody, for nothing of it sounds or waits"))
     )  # fmt: skip
     for channel in (channel for channel, taken in answer["taken"].items() if not taken):
         say_error(_("The {channel} could not be told yet; it is tried again.", channel=CHANNELS[channel]))
@@ -104,11 +104,9 @@ def _tell(answer: Mapping[str, Any]) -> None:
 def _live(api: Api) -> list[str]:
     """What may still sound or start, as the core has it in memory; newest first.
 
-    Publicity, switches of mode and tests are messages too, and none of them is an alert to be stopped. What every
-    endpoint has finished stays in memory for a while, and is no reason to ask a person which one is meant.
+    What every endpoint has finished stays in memory for a while, and is no reason to ask a person which one is meant.
     """
-    live = api.first_event("/events", timeout=_LOOK_S)["alerts"]
-    alerts = [count for count in live if not count["ended"] and count["kind"] == "alert"]
+    alerts = [count for count in api.first_event("/events", timeout=_LOOK_S)["alerts"] if not count["ended"]]
     open_ones = [count for count in alerts if not _all_finished(count)] or alerts
     newest_first = sorted(open_ones, key=lambda count: str(count["accepted_at"]), reverse=True)
     return list(dict.fromkeys(count["alert_id"] for count in newest_first))
@@ -130,6 +128,9 @@ def _ask_which(api: Api, live: Sequence[str]) -> None:
 
 def _headlines(api: Api) -> dict[str, str]:
     try:
-        return {alert["alert_id"]: alert["headline"] for alert in api.get("/alerts", timeout=_NAMES_S)["items"]}
+        return {
+            alert["alert_id"]: alert["headline"] or alert["event"]
+            for alert in api.get("/alerts", timeout=_NAMES_S)["items"]
+        }
     except (Unreachable, Refused):
         return {}

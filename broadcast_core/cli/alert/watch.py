@@ -50,4 +50,6 @@ async def _show(at: Where, alert_id: str) -> Mapping[str, Any]:
             async for picture in pictures:
                 report = picture.report
                 board.update(report, live=picture.live, rows=picture.rows)
+    if not console.is_terminal:  # there the last picture has no line end
+        console.print()
     return report

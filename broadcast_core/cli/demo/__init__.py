@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import sys
@@ -14,9 +13,11 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from broadcast_core.cli.board import Board
 from broadcast_core.cli.client import JsonOption, say_error
+from broadcast_core.cli.demo.day import DayPlay, all_well
 from broadcast_core.cli.demo.outcome import all_finished
+from broadcast_core.cli.demo.performing import perform
+from broadcast_core.cli.demo.picture import paper_of, save_picture
 from broadcast_core.cli.demo.play import Play
 from broadcast_core.cli.demo.stage import StageFailed
 from broadcast_core.cli.exits import BAD_INPUT, FAILED, INTERRUPTED
@@ -25,7 +26,6 @@ from broadcast_core.cli.why import why_not
 from broadcast_core.i18n import _
 
 _WIDTH_OF_A_FILE: Final = 120
-_WIDTH_OF_THE_PICTURE: Final = 100
 
 
 def demo(
@@ -41,6 +41,10 @@ def demo(
     faults: Annotated[
         Path | None, typer.Option(help=_("Faults of the field (TOML), see docs/operations.md.").msgid)
     ] = None,
+    day: Annotated[
+        bool, typer.Option("--day", help=_("A morning of peacetime with an emergency in it, instead.").msgid)
+    ] = False,
+    speed: Annotated[float, typer.Option(min=5, max=40, help=_("With --day: how fast its clock runs.").msgid)] = 30.0,
     picture: Annotated[Path | None, typer.Option(help=_("Save the last picture of the board (SVG).").msgid)] = None,
     keep: Annotated[Path | None, typer.Option(help=_("Use this new directory, and leave it.").msgid)] = None,
 ) -> None:
@@ -53,10 +57,14 @@ def demo(
     told = sys.stderr.isatty() or "COLUMNS" in os.environ
     console = Console(stderr=True, width=None if told else _WIDTH_OF_A_FILE)
     place = nullcontext(str(_new(keep))) if keep else tempfile.TemporaryDirectory(prefix="tocsin-demo-")
+    play: Play | DayPlay
     with place as root:
-        play = Play(Path(root), console, speakers=speakers, recipients=recipients, horns=horns)
+        if day:
+            play = DayPlay(Path(root), console, speakers=speakers, speed=speed)
+        else:
+            play = Play(Path(root), console, speakers=speakers, recipients=recipients, horns=horns)
         try:
-            code = play.perform(recordings, faults, stay=not once)
+            code = perform(lambda: play.run(recordings, faults, stay=not once))
         except StageFailed as error:
             console.print(str(error), style="red", markup=False, highlight=False)
             raise typer.Exit(FAILED) from error
@@ -65,10 +73,13 @@ def demo(
     if play.result is None:  # ended from outside before the alert was over
         raise typer.Exit(code)
     if picture is not None:
-        _save(picture, play.board)
+        paper = paper_of(play.board) if isinstance(play, Play) else play.picture
+        if paper is not None:
+            save_picture(paper, picture, "tocsin demo --day" if day else "tocsin demo")
     if as_json:
         sys.stdout.write(json.dumps(play.result, ensure_ascii=False) + "\n")
-    raise typer.Exit(0 if all_finished(play.result) else FAILED)
+    done = all_finished(play.result) if isinstance(play, Play) else all_well(play.result)
+    raise typer.Exit(0 if done else FAILED)
 
 
 def _new(directory: Path) -> Path:
@@ -79,9 +90,3 @@ def _new(directory: Path) -> Path:
         say_error(_("{file} cannot be written: {why}.", file=directory, why=why_not(error)))
         raise typer.Exit(BAD_INPUT) from error
     return directory
-
-
-def _save(file: Path, board: Board) -> None:
-    paper = Console(record=True, width=_WIDTH_OF_THE_PICTURE, file=io.StringIO())
-    paper.print(board)
-    paper.save_svg(str(file), title="tocsin demo")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import signal
+import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,6 @@ from broadcast_core.cli.client import Refused, Unreachable
 from broadcast_core.cli.demo.alert import demo_alert
 from broadcast_core.cli.demo.outcome import outcome
 from broadcast_core.cli.demo.stage import Stage, StageFailed, write_configuration
-from broadcast_core.cli.exits import BY_SIGNAL
 from broadcast_core.cli.follow import following
 from broadcast_core.cli.where import Where
 from broadcast_core.clock import SystemClock
@@ -27,7 +26,13 @@ from broadcast_core.model import Channel
 from broadcast_core.registry.dataset import generate
 
 _LONGEST_S: Final = 300.0
-_ENDINGS: Final = (signal.SIGTERM, signal.SIGHUP)
+_SUGGESTIONS: Final = (
+    "tocsin alert send --event 暴雨 --headline 暴雨橙色预警 --area zone:430103002 --watch",
+    "tocsin stop",  # the one above, while it is watched
+    "tocsin alert list",
+    "tocsin registry show",
+    "tocsin doctor",
+)
 
 
 class Play:
@@ -42,29 +47,7 @@ class Play:
         registry = generate(speakers=speakers, communities=min(734, speakers), horns=horns, recipients=recipients)
         self._stage = Stage(root, write_configuration(root, self._language, horns), registry)
 
-    def perform(self, recordings: dict[str, Path], faults: Path | None, *, stay: bool) -> int:
-        """The whole demo; 0, or 128 and the signal that ended it. Raises StageFailed, KeyboardInterrupt.
-
-        However it ends, nothing that it started goes on.
-        """
-        ended_by: list[int] = []
-
-        async def run() -> None:
-            running = asyncio.current_task()
-            assert running is not None
-            for number in _ENDINGS:
-                asyncio.get_running_loop().add_signal_handler(number, _end, running, number, ended_by)
-            await self._run(recordings, faults, stay=stay)
-
-        try:
-            asyncio.run(run())
-        except asyncio.CancelledError:
-            if not ended_by:
-                raise
-            return BY_SIGNAL + ended_by[0]
-        return 0
-
-    async def _run(self, recordings: dict[str, Path], faults: Path | None, *, stay: bool) -> None:
+    async def run(self, recordings: dict[str, Path], faults: Path | None, *, stay: bool) -> None:
         stage = self._stage
         async with AsyncExitStack() as stack:
             self._say(_("Starting the core (embedded broker, SQLite) in {place} …", place=stage.root))
@@ -111,22 +94,23 @@ class Play:
                 async for picture in pictures:
                     report = dict(picture.report)
                     self.board.update(report, live=picture.live, rows=picture.rows)
+        if not self._console.is_terminal:  # there the last picture has no line end
+            self._console.print()
         return report
 
     async def _stay(self) -> None:
         stage = self._stage
-        self._say(_("Everything goes on until Ctrl-C. Try, in another terminal:"))
-        self._say_plain(f"  export TOCSIN_URL={stage.url} TOCSIN_TOKEN_FILE={stage.token_file}")
-        self._say_plain(f"  tocsin alert list; tocsin registry show; tocsin doctor --config {stage.config}")
-        await asyncio.Event().wait()
+        self._say(_("Everything goes on until Ctrl-C. Try, in another terminal, line by line:"))
+        self._say_plain(f"  export PATH={Path(sys.executable).parent}:$PATH TOCSIN_CONFIG={stage.config}")
+        for line in _SUGGESTIONS:
+            self._say_plain(f"  {line}")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._say(_("Ending: core and field are told to go …"))
 
     def _say(self, sentence: Sentence) -> None:
         self._say_plain(sentence.say(self._language))
 
     def _say_plain(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _end(running: asyncio.Task[None], number: int, ended_by: list[int]) -> None:
-    ended_by.append(number)
-    running.cancel()

@@ -142,7 +142,9 @@ class Stage:
                 raise StageFailed(f"registry: {await answer.text()}")
 
     @asynccontextmanager
-    async def field(self, *, record: Mapping[str, Path], faults: Path | None) -> AsyncIterator[None]:
+    async def field(
+        self, *, record: Mapping[str, Path], faults: Path | None, report_spread_s: float | None = None
+    ) -> AsyncIterator[None]:
         """The simulated field as a process, every speaker connected."""
         provision = self.root / "provision.json"
         write_secret(provision, await provision_from(self.settings))
@@ -154,6 +156,8 @@ class Stage:
             command += ["--record", f"{endpoint_id}={path}"]
         if faults is not None:
             command += ["--faults", str(faults)]
+        if report_spread_s is not None:
+            command += ["--report-spread-s", str(report_spread_s)]
         async with _process("simulators", command, self.root / "simulators.log"):
             yield
 

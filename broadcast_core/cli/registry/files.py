@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -40,7 +39,9 @@ def import_registry(
     if as_json:
         print_json(answer)
     else:
-        say(_("Imported: {change}", change=json.dumps(answer)))
+        zones, endpoints = answer["zones"], answer["endpoints"]
+        say(_("Zones: {added} added, {changed} changed, {removed} removed.", **zones))
+        say(_("Endpoints: {added} added, {changed} changed, {removed} removed.", **endpoints))
 
 
 def export(

@@ -6,6 +6,7 @@ normative text; this module and that page change together.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 
 import msgspec
@@ -18,7 +19,11 @@ from broadcast_core.model import (
     Authority,
     Certainty,
     Domain,
+    LateRule,
     Level,
+    Mode,
+    ModeChange,
+    Programme,
     Query,
     ResumeRule,
     SoundClass,
@@ -30,6 +35,8 @@ from broadcast_core.model import (
 )
 
 VERSION: Final = 1
+MOST_CLIPS: Final = 200  # in one programme
+_MS: Final = timedelta(milliseconds=1)
 
 CLASSES: Final = {
     SoundClass.PUBLICITY: "publicity",
@@ -65,11 +72,25 @@ class Audio(Struct, frozen=True, kw_only=True):
     ms: int
 
 
+class ClipEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One item of a programme, `at_ms` after its start."""
+
+    item: str
+    audio: Audio
+    at_ms: int
+    resume: str = "start"
+
+
 class SpokenContent(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    tone: str
+    """Either `tone` with what belongs to it, or (class publicity only) `programme` with `late` and `grace_ms`."""
+
+    tone: str = ""
     audio: Audio | None = None
     text: tuple[tuple[str, str], ...] = ()
     note: str = ""
+    programme: tuple[ClipEntry, ...] = ()
+    late: str = "join"
+    grace_ms: int = 0
 
 
 class ApprovalRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -105,6 +126,7 @@ class StartCommand(Envelope, tag="start", frozen=True, kw_only=True, omit_defaul
     urgency: str
     certainty: str
     start_at: int
+    issued: int | None = None  # when the message was; `iat` is when it was signed, anew for each who is told again
     content: SpokenContent
     approval: ApprovalRecord | None = None
     resume: str = "start"
@@ -129,6 +151,15 @@ class StopCommand(Envelope, tag="stop", frozen=True, kw_only=True, omit_defaults
     rev: int
     cause: str
     acted_at: int
+
+
+class ModeCommand(Envelope, tag="mode", frozen=True, kw_only=True, omit_defaults=True):
+    """From now on this is your mode. Proven by receipts `received` and `finished` of (`alert`, `rev`)."""
+
+    alert: str
+    rev: int
+    mode: str
+    volume_floor: int = 0
 
 
 class QueryCommand(Envelope, tag="query", frozen=True, kw_only=True, omit_defaults=True):
@@ -163,19 +194,30 @@ class OrdersCommand(Envelope, tag="orders", frozen=True, kw_only=True, omit_defa
     zones: dict[str, Membership] = {}
     heartbeat_s: float = 20.0
     tones: dict[str, Audio] = {}
+    mode: str = "peacetime"
+    volume_floor: int = 0
+    due: dict[str, int] = {}  # the whole truth of its publicity: occurrence -> revision
 
 
 class BeaconCommand(Envelope, tag="beacon", frozen=True, kw_only=True, omit_defaults=True):
     """Signed time."""
 
 
-Command = StartCommand | StopCommand | SelfTestCommand | QueryCommand | OrdersCommand | BeaconCommand
+Command = StartCommand | StopCommand | ModeCommand | SelfTestCommand | QueryCommand | OrdersCommand | BeaconCommand
 
 _decoder: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command)
 _encode: Final = msgspec.json.Encoder().encode
 _known: Final = {
     kind.__struct_config__.tag: {f.encode_name for f in msgspec.structs.fields(kind)} | {"act"}
-    for kind in (StartCommand, StopCommand, SelfTestCommand, QueryCommand, OrdersCommand, BeaconCommand)
+    for kind in (
+        StartCommand,
+        StopCommand,
+        ModeCommand,
+        SelfTestCommand,
+        QueryCommand,
+        OrdersCommand,
+        BeaconCommand,
+    )
 }
 
 
@@ -195,16 +237,38 @@ def decode(payload: bytes) -> Command:
     unknown = set(command.crit) - _known[command.__struct_config__.tag]
     if unknown:
         raise MalformedMessage(f"critical fields not understood: {sorted(unknown)}")
-    if isinstance(command, StartCommand):
-        _check_words(command)
+    try:
+        if isinstance(command, StartCommand):
+            _ = command.standing, ResumeRule(command.resume), Domain(command.domain)
+            _check_content(command)
+        elif isinstance(command, (ModeCommand, OrdersCommand)):
+            _ = Mode(command.mode)
+            if not 0 <= command.volume_floor <= 100:
+                raise MalformedMessage("a volume floor is between 0 and 100")
+    except (KeyError, ValueError) as error:
+        raise MalformedMessage(f"unknown word: {error}") from None
     return command
 
 
-def _check_words(command: StartCommand) -> None:
-    try:
-        _ = command.standing, ResumeRule(command.resume), Domain(command.domain)
-    except (KeyError, ValueError) as error:
-        raise MalformedMessage(f"unknown word: {error}") from None
+def _check_content(command: StartCommand) -> None:
+    content = command.content
+    if not content.programme:
+        if not content.tone:
+            raise MalformedMessage("a start without a tone and without a programme")
+        return
+    if command.sound_class != CLASSES[SoundClass.PUBLICITY]:
+        raise MalformedMessage("only publicity has a programme")
+    if content.tone or content.audio is not None or content.text or content.note:
+        raise MalformedMessage("a programme has no tone, audio or text beside it")
+    if len(content.programme) > MOST_CLIPS or content.grace_ms < 0:
+        raise MalformedMessage("a programme of too many clips, or of negative grace")
+    _ = LateRule(content.late)
+    free = 0
+    for clip in content.programme:
+        _ = ResumeRule(clip.resume)
+        if clip.at_ms < free or clip.audio.ms <= 0:
+            raise MalformedMessage("clips overlap, or are out of order")
+        free = clip.at_ms + clip.audio.ms
 
 
 class Stamp(Struct, frozen=True, kw_only=True):
@@ -217,9 +281,6 @@ class Stamp(Struct, frozen=True, kw_only=True):
 
 def start_command(start: Start, target: Target, stamp: Stamp) -> StartCommand:
     """The wire's form of a start for speakers."""
-    if not isinstance(start.content, Spoken):
-        raise TypeError("a speaker is told Spoken content")
-    audio = start.content.audio
     return StartCommand(
         domain=start.domain,
         epoch=stamp.epoch,
@@ -235,17 +296,27 @@ def start_command(start: Start, target: Target, stamp: Stamp) -> StartCommand:
         urgency=start.standing.urgency,
         certainty=start.standing.certainty,
         start_at=to_ms(start.starts_at),
-        content=SpokenContent(
-            tone=start.content.tone,
-            audio=None if audio is None else audio_of(audio),
-            text=start.content.text,
-            note=start.content.note,
-        ),
+        issued=None if to_ms(start.issued_at) == stamp.iat else to_ms(start.issued_at),
+        content=_content_of(start),
         approval=ApprovalRecord(kind=start.approval.kind, actors=start.approval.actors, reason=start.approval.reason),
         resume=start.resume,
         silent=start.silent,
         volume=start.volume,
     )
+
+
+def _content_of(start: Start) -> SpokenContent:
+    match start.content:
+        case Spoken(tone=tone, audio=audio, text=text, note=note):
+            return SpokenContent(tone=tone, audio=None if audio is None else audio_of(audio), text=text, note=note)
+        case Programme(clips=clips, late=late, grace=grace):
+            entries = tuple(
+                ClipEntry(item=c.item_id, audio=audio_of(c.audio), at_ms=c.offset // _MS, resume=c.resume)
+                for c in clips
+            )
+            return SpokenContent(programme=entries, late=late, grace_ms=grace // _MS)
+        case _:
+            raise TypeError("a speaker is told Spoken or Programme content")
 
 
 def audio_of(audio: AudioRef) -> Audio:
@@ -274,6 +345,21 @@ def stop_command(stop: Stop, target: Target, stamp: Stamp) -> StopCommand:
     )
 
 
+def mode_command(change: ModeChange, target: Target, stamp: Stamp) -> ModeCommand:
+    return ModeCommand(
+        domain=change.domain,
+        epoch=stamp.epoch,
+        seq=stamp.seq,
+        iat=stamp.iat,
+        exp=to_ms(change.expires),
+        target=target,
+        alert=change.alert_id,
+        rev=change.revision,
+        mode=change.mode,
+        volume_floor=change.volume_floor,
+    )
+
+
 def query_command(query: Query, target: Target, stamp: Stamp) -> QueryCommand:
     return QueryCommand(
         domain=query.domain,
@@ -288,7 +374,8 @@ def query_command(query: Query, target: Target, stamp: Stamp) -> QueryCommand:
 
 
 __all__ = [
-    "VERSION", "Audio", "BeaconCommand", "Command", "Envelope", "MalformedMessage", "Membership", "OrdersCommand",
-    "QueryCommand", "SelfTestCommand", "SpokenContent", "Stamp", "StartCommand", "StopCommand", "Target",
-    "audio_of", "decode", "encode", "query_command", "start_command", "stop_command",
+    "MOST_CLIPS", "VERSION", "Audio", "BeaconCommand", "ClipEntry", "Command", "Envelope", "MalformedMessage",
+    "Membership", "ModeCommand", "OrdersCommand", "QueryCommand", "SelfTestCommand", "SpokenContent", "Stamp",
+    "StartCommand", "StopCommand", "Target", "audio_of", "decode", "encode", "mode_command", "query_command",
+    "start_command", "stop_command",
 ]  # fmt: skip

@@ -20,6 +20,7 @@ REFUSED: Final = 0x80  # reason codes from here on are refusals
 _SUBSCRIPTION: Final = 0b0010_1001
 _RECEIVE_MAXIMUM: Final = 0x21
 _MAX_PACKET: Final = 1 << 20
+_LARGEST: Final = b"\x05\x27" + _MAX_PACKET.to_bytes(4, "big")  # CONNECT's properties: Maximum Packet Size
 
 
 class ProtocolError(TocsinError):
@@ -70,10 +71,14 @@ def connect(
     username: str | None = None,
     password: str | None = None,
 ) -> bytes:
-    """CONNECT: clean start, session expiry 0; a will (topic, payload) goes out at QoS 1 and is not retained."""
+    """CONNECT: clean start, session expiry 0; a will (topic, payload) goes out at QoS 1 and is not retained.
+
+    It names the largest packet that `Reader` takes. The broker then drops what is larger by itself: otherwise anybody
+    who may publish to us could end our connection with one packet, again and again.
+    """
     flags = 0b0000_0010 | (0b1100 if will else 0) | (0x80 if username is not None else 0)
     flags |= 0x40 if password is not None else 0
-    body = _text("MQTT") + b"\x05" + bytes((flags,)) + keep_alive_s.to_bytes(2, "big") + b"\x00" + _text(client_id)
+    body = _text("MQTT") + b"\x05" + bytes((flags,)) + keep_alive_s.to_bytes(2, "big") + _LARGEST + _text(client_id)
     if will is not None:
         body += b"\x00" + _text(will[0]) + _binary(will[1])
     for part in (username, password):

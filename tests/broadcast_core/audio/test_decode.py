@@ -83,7 +83,7 @@ async def test_a_recording_damaged_in_the_middle_does_not_pass_as_another_sound(
     ],
 )
 async def test_what_is_no_recording_is_not_even_opened(data: bytes) -> None:
-    assert "not WAV, MP3, Ogg, FLAC or M4A" in await refusal(data)
+    assert "not WAV, MP3, AAC, Ogg, FLAC or M4A" in await refusal(data)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_even_a_demuxer_that_opens_files_is_given_none(
     other = tmp_path / "other.wav"
     other.write_bytes(sine(3.0).to_wav())
     with pytest.raises((decode_child.Refused, av.FFmpegError)):
-        decode_child._opened(playlist.format(other=other).encode(), demuxer)
+        decode_child._opened(memoryview(playlist.format(other=other).encode()), demuxer)
 
 
 def endless_flac(sine: Sine, seconds: int) -> bytes:

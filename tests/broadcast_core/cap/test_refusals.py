@@ -48,6 +48,8 @@ def test_the_message_that_the_others_are_made_of_is_good() -> None:
         ("<identifier>M-1</identifier>", "", MISSING, "identifier"),
         ("<identifier>M-1</identifier>", "<identifier> </identifier>", MISSING, "identifier"),
         ("M-1", "M 1", INVALID, "identifier"),
+        ("M-1", "M\u202e-1", INVALID, "identifier"),
+        ("M-1", "M\u200b-1", INVALID, "identifier"),
         ("M-1", "M&lt;1", INVALID, "identifier"),
         ("M-1", "M&amp;1", INVALID, "identifier"),
         ("duty@", "duty,", INVALID, "sender"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TypeVar
@@ -46,7 +47,8 @@ visible = visible_but()
 anything = st.text(visible | st.sampled_from(" \t\n\r\u3000\u2028"), max_size=12)
 texts = st.builds("{}{}{}".format, anything, visible, anything)
 tokens = visible | st.builds("{}{}{}".format, visible, anything, visible)
-names = st.text(visible_but(",<&"), min_size=1, max_size=8)
+shown = visible_but(",<&").filter(lambda c: unicodedata.category(c) != "Cf")
+names = st.text(shown, min_size=1, max_size=8)
 items = texts.map(lambda s: s.replace('"', "'"))
 languages = st.from_regex(r"\A[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8}){0,2}\Z")
 offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))

@@ -30,6 +30,31 @@ def test_an_alert_made_from_options_is_listed_and_shown(core: Any, send: Send) -
     assert "speakers" in core.run("alert", "show", alert_id).stdout
 
 
+def test_whoever_sends_is_told_to_how_many_it_goes_and_how_to_stop_it(core: Any) -> None:
+    words = ("--event", "暴雨", "--headline", "测试", "--channel", "speaker", "--area", "district")
+    said = core.run("alert", "send", *words).stdout
+    alert_id = core.json("alert", "list")["items"][0]["alert_id"]
+    assert f"{alert_id} is accepted: speakers 14." in said
+    assert f"tocsin stop {alert_id}" in said
+    file_of_cancel = core.run("alert", "show", alert_id, "--xml").stdout
+    identifier, sent = (file_of_cancel.split(f"<{name}>")[1].split("<")[0] for name in ("identifier", "sent"))
+    sender = file_of_cancel.split("<sender>")[1].split("<")[0]
+    head = file_of_cancel.split("<info>")[0]
+    cancel = head.replace("<msgType>Alert", "<msgType>Cancel").replace(identifier, f"cancel-{identifier}")
+    cancel += f"<references>{sender},{identifier},{sent}</references></alert>"
+    assert "The Cancel is accepted" in core.run("alert", "send", "-", given=cancel).stdout
+
+
+def test_a_language_that_is_none_is_exit_code_2_in_one_sentence(core: Any) -> None:
+    words = ("--event", "暴雨", "--headline", "测试", "--area", "district", "--language", "chinese_")
+    assert "chinese_ is not a language code" in core.run("alert", "send", *words, code=2).stderr
+
+
+def test_a_zone_that_is_none_says_where_the_zones_are(core: Any) -> None:
+    words = ("--event", "暴雨", "--headline", "测试", "--area", "zone:000")
+    assert "tocsin registry show" in core.run("alert", "send", *words, code=2).stderr
+
+
 def test_a_file_goes_in_unchanged_and_options_stand_over_what_it_asks_for(
     core: Any, send: Send, tmp_path: Path
 ) -> None:

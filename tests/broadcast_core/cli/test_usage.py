@@ -13,7 +13,11 @@ from broadcast_core.cli import app
 
 COMMANDS = [
     "", "stop", "alert", "alert send", "alert list", "alert show", "alert watch", "alert stop", "alert report",
-    "registry", "registry import", "registry export", "registry show", "registry provision", "doctor", "serve",
+    "mode", "mode show", "mode set", "mode clear", "schedule", "schedule add", "schedule list", "schedule show",
+    "schedule remove", "schedule preview", "schedule check", "schedule import", "schedule export", "playlist",
+    "playlist add", "playlist list", "playlist show", "playlist remove", "kindness", "kindness show", "kindness set",
+    "calendar", "calendar show", "calendar set", "report", "report plays", "registry",
+    "registry import", "registry export", "registry show", "registry provision", "doctor", "serve",
     "simulate", "demo", "bench",
 ]  # fmt: skip
 

@@ -111,4 +111,4 @@ async def test_a_broker_that_is_not_there_is_found(scene: Any, mosquitto: Any) -
     mosquitto.stop()
     gone = scene(mqtt=mqtt(mosquitto))
     assert (await broker.reached(gone)).grade is Grade.FAIL
-    assert (await broker.storm(gone)).grade is Grade.FAIL
+    assert (await broker.storm(gone)).grade is Grade.SKIPPED  # one fault is told once

@@ -72,6 +72,8 @@ class FieldInMemory:
         self.answers = tuple(answers)
         self.sent: list[Delivery] = []
         self.down = False
+        self.hangs: asyncio.Event | None = None  # set it to let a hanging channel go on
+        self.forgetful = False  # takes what it is given, and fails before it has said so
         self._events: asyncio.Queue[Batch | None] = asyncio.Queue()
 
     @property
@@ -87,7 +89,11 @@ class FieldInMemory:
     async def send(self, deliveries: Sequence[Delivery]) -> None:
         if self.down:
             raise DriverUnavailable(self._channel, "down")
+        if self.hangs is not None:
+            await self.hangs.wait()
         self.sent += deliveries
+        if self.forgetful:
+            raise DriverUnavailable(self._channel, "no acknowledgement")
         for delivery in deliveries:
             for progress in self.answers:
                 self.say(delivery, progress)
@@ -125,6 +131,8 @@ class Site:
         self.speak: Speak = tone_only
         self.registry_changed: Callable[[Registry, Change], Awaitable[None]] = unchanged
         self.journal = Journal(folder / "stops.journal")
+        self.voice = asyncio.Event()  # while it is not set, composing takes its time
+        self.voice.set()
         self._stack = AsyncExitStack()
         self._numbers = iter(range(1, 1000))
 
@@ -147,6 +155,7 @@ class Site:
         )
         self.modes = ModeDesk(
             await load_modes(self.store),
+            store=self.store,
             direct=self.direct,
             registry=lambda: registry,
             policy=self.settings.policy,
@@ -164,7 +173,7 @@ class Site:
             dispatch=self.dispatch,
             current=registry,
             patterns=patterns(),
-            speak=self.speak,
+            speak=self._speak,
             clock=self.clock,
             registry_changed=self.registry_changed,
             began=self.following.began,
@@ -217,6 +226,10 @@ class Site:
     @staticmethod
     async def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
         await until(true, seconds)
+
+    async def _speak(self, words: Sequence[Words], level: Level, clip: str | None) -> Spoken:
+        await self.voice.wait()
+        return await self.speak(words, level, clip)
 
     def states(self, alert_id: str, revision: int = 1) -> Counter[tuple[DeliveryKind, Progress]]:
         live = self.live.get(alert_id, revision)

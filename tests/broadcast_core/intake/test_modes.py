@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 from typing import Any
@@ -127,3 +128,16 @@ async def test_the_zones_of_an_alert_are_the_fewest(site: Any) -> None:
     assert zones_of({"SPK-N0"}, registry) == ["N1"]
     assert zones_of({"SPK-N0", "SPK-N1", "SPK-N2", "SPK-S0"}, registry) == ["S1", "N"]
     assert zones_of(set(), registry) == []
+
+
+async def test_an_emergency_that_has_outlived_its_reason_is_asked_about_once(site: Any) -> None:
+    await site.modes.set(["N"], Mode.EMERGENCY, actor="duty", reason="flood", remind_after=timedelta(milliseconds=1))
+    await site.modes.set(["S"], Mode.EMERGENCY, actor="duty", reason="flood", remind_after=timedelta(hours=1))
+    reminding = asyncio.create_task(site.modes.remind_forever())
+    try:
+        async with asyncio.timeout(10):
+            while not (rows := await audited(site, "mode.remind")):
+                await asyncio.sleep(0.01)
+    finally:
+        reminding.cancel()
+    assert [row["set_by"] for row in rows] == ["duty"]

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import func, select
 
 from broadcast_core.errors import AlertRejected, NotFound, RejectReason
-from broadcast_core.model import DeliveryKind, MsgType, NamedValue, Progress, Reason, Start, Stop
-from broadcast_core.services import Idempotency
+from broadcast_core.lifecycle import alert_id_of
+from broadcast_core.model import (
+    Alert,
+    Channel,
+    DeliveryKind,
+    MsgType,
+    NamedValue,
+    Progress,
+    Reason,
+    Reference,
+    Start,
+    Stop,
+)
+from broadcast_core.services import Accepted, Idempotency
 from broadcast_core.store.schema import alert as alert_table
 from broadcast_core.store.schema import audit, delivery, receipt
 
@@ -163,6 +178,21 @@ async def test_a_stop_reaches_who_may_sound_and_is_recorded_with_both_times(site
     assert site.journal.pending() == []
 
 
+async def test_a_stop_is_answered_although_a_channel_hangs(site: Site) -> None:
+    site.speakers.answers = (Progress.SENT, Progress.RECEIVED, Progress.STARTED)
+    site.phones.answers = (Progress.SENT, Progress.RECEIVED)
+    accepted = await site.intake.submit(site.alert("N"), actor="duty")
+    await until(lambda: len(site.speakers.sent) == 3 and len(site.phones.sent) == 1)
+    await until(lambda: site.dispatch.settler.durable[Progress.STARTED] == 3)
+    site.speakers.hangs = asyncio.Event()
+    async with asyncio.timeout(4):  # an answer that waited for the hanging channel would never come
+        stopped = await site.express.stop(accepted.alert_id, actor="duty")
+    assert stopped.taken[Channel.SPEAKER] is False
+    assert stopped.taken[Channel.SMS] is True
+    site.speakers.hangs.set()
+    await until(lambda: len(site.speakers.orders(Stop)) == 3)
+
+
 async def test_what_was_not_sent_yet_is_never_sent_after_a_stop(site: Site) -> None:
     site.phones.down = True
     accepted = await site.intake.submit(site.alert("N"), actor="duty")
@@ -206,6 +236,111 @@ async def test_a_stop_from_the_journal_is_recorded_before_anything_is_claimed(si
     assert site.speakers.orders(Start) == []
     assert site.phones.orders(Start) == []
     assert site.journal.pending() == []
+    await site.crash()
+    site.journal.append(order)  # or between the database and the clearing of the journal
+    await site.start()
+    async with site.store.read() as c:
+        rows = (await c.execute(select(audit).where(audit.c.action == "alert.stop"))).all()
+    assert len(rows) == 1
+
+
+async def test_a_stop_replayed_from_the_journal_reaches_what_may_have_gone_out(site: Site) -> None:
+    site.speakers.answers = ()  # the field got it, and the core dies before it hears of that
+    accepted = await site.intake.submit(site.alert("N"), actor="duty")
+    await until(lambda: len(site.speakers.sent) == 3)
+    live = site.live.get(accepted.alert_id, 1)
+    assert live is not None
+    order = Stop(
+        alert_id=accepted.alert_id,
+        revision=1,
+        domain=live.domain,
+        acted_at=site.clock.now(),
+        expires=live.expires,
+        actor="duty",
+        cause="stop",
+    )
+    await site.crash()
+    site.journal.append(order)
+    await site.start()
+    await until(lambda: ids(site.speakers.orders(Stop)) == {"SPK-N0", "SPK-N1", "SPK-N2"})
+    assert len(site.speakers.orders(Start)) == 3
+
+
+async def test_a_stop_reaches_those_whose_start_was_not_acknowledged(site: Site) -> None:
+    site.speakers.forgetful = True
+    accepted = await site.intake.submit(site.alert("N"), actor="duty")
+    await until(
+        lambda: len(site.speakers.sent) == 3 and (DeliveryKind.START, Progress.QUEUED) in states(site, accepted)
+    )
+    site.speakers.forgetful = False
+    await site.express.stop(accepted.alert_id, actor="duty")
+    assert ids(site.speakers.orders(Stop)) == {"SPK-N0", "SPK-N1", "SPK-N2"}
+    assert len(site.speakers.orders(Start)) == 3
+
+
+async def test_a_stop_means_the_update_that_is_being_composed_too(site: Site) -> None:
+    first = site.alert("N")
+    accepted = await site.intake.submit(first, actor="duty")
+    await until(lambda: len(site.speakers.sent) == 3)
+    site.voice.clear()
+    update = site.alert("N", msg_type=MsgType.UPDATE, references=(first.reference,))
+    submitting = asyncio.create_task(site.intake.submit(update, actor="feed"))
+    await asyncio.sleep(0.2)  # it has decided, and waits for its voice
+    await site.express.stop(accepted.alert_id, actor="duty")
+    site.voice.set()
+    with pytest.raises(AlertRejected) as refused:
+        await submitting
+    assert refused.value.reason is RejectReason.NOT_LIVE
+    again = await site.intake.submit(update, actor="duty")  # said once more, it is meant
+    assert again.revision == 2
+    await until(lambda: len(site.speakers.orders(Start)) == 6)
+
+
+async def test_a_stop_means_the_update_that_is_being_stored_too(site: Site) -> None:
+    first = site.alert("N")
+    accepted = await site.intake.submit(first, actor="duty")
+    await until(lambda: len(site.speakers.sent) == 3)
+    async with busy_writer(site):
+        update = site.alert("N", msg_type=MsgType.UPDATE, references=(first.reference,))
+        submitting = asyncio.create_task(site.intake.submit(update, actor="feed"))
+        await asyncio.sleep(0.3)  # it has decided, and waits for its turn to be stored
+        await site.express.stop(accepted.alert_id, actor="duty")
+    assert (await submitting).revision == 2
+    await site.express.drain()
+    await asyncio.sleep(1.2)  # longer than the queue is left alone
+    assert len(site.speakers.orders(Start)) == 3
+    assert site.live.starts_for(site.intake.registry.endpoint("SPK-N0"), site.clock.now()) == ()
+    async with site.store.read() as c:
+        ended = (await c.execute(select(alert_table.c.ended_at).order_by(alert_table.c.revision))).scalars().all()
+    assert None not in ended
+
+
+async def test_nothing_leaves_while_its_cancel_is_being_stored(site: Site) -> None:
+    """Whom the Cancel tells is fixed by then: who got the start after that would sound on."""
+    site.speakers.down = site.phones.down = True
+    first = site.alert("N")
+    await site.intake.submit(first, actor="duty")
+    await asyncio.sleep(0.5)  # it is back in the queue, due within a second
+    async with busy_writer(site):
+        site.speakers.down = site.phones.down = False
+        site.dispatch.wake(Channel)
+        await asyncio.sleep(1.2)  # the lines have asked for what is due (all of it, by now), and wait for their turn
+        cancel = site.alert("N", msg_type=MsgType.CANCEL, references=(first.reference,))
+        submitting = asyncio.create_task(site.intake.submit(cancel, actor="duty"))
+        await asyncio.sleep(0.3)
+    await submitting
+    await asyncio.sleep(1.2)
+    assert site.speakers.orders(Start) == site.phones.orders(Start) == []
+
+
+async def test_what_was_held_for_a_cancel_that_failed_goes_out(site: Site) -> None:
+    site.speakers.down = True
+    accepted = await site.intake.submit(site.alert("N"), actor="duty")
+    with site.live.held([(accepted.alert_id, 1)]):
+        site.speakers.down = False
+        await asyncio.sleep(1.5)
+        assert site.speakers.sent == []
+    await until(lambda: len(site.speakers.orders(Start)) == 3)
 
 
 async def test_an_update_goes_out_as_the_next_revision_and_ends_what_it_leaves_out(site: Site) -> None:
@@ -222,6 +357,27 @@ async def test_an_update_goes_out_as_the_next_revision_and_ends_what_it_leaves_o
     assert {d.endpoint.id for d in site.speakers.orders(Start) if d.order.revision == 2} == {
         "SPK-N0", "SPK-N1", "SPK-N2",
     }  # fmt: skip
+
+
+async def test_an_alert_without_an_end_goes_out_and_can_be_stopped(site: Site) -> None:
+    for n, year in enumerate((2099, 9999), start=1):
+        alert = site.alert("N")
+        forever = tuple(replace(i, expires=datetime(year, 12, 31, 23, 59, 59, tzinfo=UTC)) for i in alert.infos)
+        accepted = await site.intake.submit(replace(alert, infos=forever), actor="duty")
+        assert any("31" in note.say("en") for note in accepted.notes)
+        await until(lambda n=n: len(site.speakers.orders(Start)) == 3 * n)  # type: ignore[misc]
+        await site.express.stop(accepted.alert_id, actor="duty")
+        assert len(site.speakers.orders(Stop)) == 3 * n
+
+
+async def test_an_update_may_name_thousands_and_a_chain_may_have_them(site: Site) -> None:
+    first = site.alert("N")
+    await site.intake.submit(first, actor="duty")
+    many = tuple(Reference(sender=first.sender, identifier=f"old{n}", sent=first.sent) for n in range(2500))
+    update = site.alert("N", msg_type=MsgType.UPDATE, references=(*many, first.reference))
+    assert (await site.intake.submit(update, actor="duty")).revision == 2
+    cancel = site.alert("N", msg_type=MsgType.CANCEL, references=(many[0],))  # all 2,502 are one chain now
+    assert (await site.intake.submit(cancel, actor="duty")).ended == ((first_id(first), 2),)
 
 
 async def test_a_cancel_ends_the_whole_chain(site: Site) -> None:
@@ -275,6 +431,32 @@ async def test_receipts_are_kept_once(site: Site) -> None:
     async with site.store.read() as c:
         count = await c.scalar(select(func.count()).select_from(receipt).where(receipt.c.progress == 3))
     assert count == 3
+
+
+def states(site: Site, accepted: Accepted) -> set[tuple[DeliveryKind, Progress]]:
+    return set(site.states(accepted.alert_id))
+
+
+@asynccontextmanager
+async def busy_writer(site: Site) -> AsyncIterator[None]:
+    """The database takes its time; what comes meanwhile queues for one commit."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(_connection: object) -> None:
+        begun.set()
+        await go_on.wait()
+
+    writing = asyncio.create_task(site.store.write(slow))
+    await begun.wait()
+    try:
+        yield
+    finally:
+        go_on.set()
+        await writing
+
+
+def first_id(alert: Alert) -> str:
+    return alert_id_of(alert.reference)
 
 
 async def rows(site: Site) -> int:

@@ -77,7 +77,7 @@ async def removals(store: Store) -> list[tuple[str, Any]]:
 
 async def more_receipts(store: Store, alert_id: str, many: int) -> None:
     columns = [c.name for c in receipt.c]
-    rows = [(alert_id, 1, "start", f"E-{n}", int(Progress.SENT), 1, 0, 0, None, "", None) for n in range(many)]
+    rows = [(alert_id, 1, "start", f"E-{n}", int(Progress.SENT), 1, 0, 0, None, "", None, None) for n in range(many)]
     await store.write(lambda c: bulk(c, insert(receipt), rows, columns))
 
 

@@ -65,7 +65,8 @@ def geocoded(*pairs: tuple[str, str]) -> Area:
 
 
 points = st.builds(Point, lat=st.floats(-90, 90), lon=st.floats(-180, 180))
-rings = st.lists(points, min_size=3, max_size=6).map(lambda ring: (*ring, ring[0]))
+corners = st.builds(Point, lat=st.floats(-90, 90), lon=st.floats(-90, 90))  # no edge wider than half the Earth
+rings = st.lists(corners, min_size=3, max_size=6).map(lambda ring: (*ring, ring[0]))
 codes = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,8}", fullmatch=True)
 
 
@@ -178,3 +179,10 @@ def test_json_that_is_no_expression_is_refused(value: object) -> None:
 
 def test_json_may_leave_out_what_is_empty() -> None:
     assert from_builtins({"zones": ["N1"]}) == Expression(zones=("N1",))
+
+
+def test_a_polygon_over_the_antimeridian_is_refused_not_read_round_the_other_side() -> None:
+    strip = tuple(Point(lat=lat, lon=lon) for lat, lon in ((28, 179), (28, -179), (29, -179), (29, 179), (28, 179)))
+    with pytest.raises(AlertRejected) as refused:
+        expression_of(alert((Area(area_desc="x", polygons=(strip,)),)))
+    assert (refused.value.reason, refused.value.field) == (RejectReason.INVALID_VALUE, "area.polygon[0]")

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from broadcast_core import audit
+from broadcast_core.audio.media import MediaStore
 from broadcast_core.clock import SystemClock
 from broadcast_core.config import Listener, Policy, Settings, Space
 from broadcast_core.dispatch import Dispatch
@@ -23,6 +24,7 @@ from broadcast_core.intake import Intake
 from broadcast_core.intake.direct import Direct
 from broadcast_core.intake.modes import ModeDesk, load_modes
 from broadcast_core.journal import Journal
+from broadcast_core.library import Library, User
 from broadcast_core.live import Live
 from broadcast_core.model import (
     AudioRef,
@@ -34,6 +36,7 @@ from broadcast_core.model import (
     DeliveryKey,
     DeliveryKind,
     Endpoint,
+    ModeChange,
     Point,
     Presence,
     Progress,
@@ -148,7 +151,7 @@ class Loopback:
             raise DriverUnavailable(self.channel, "unplugged")
         self.sent += deliveries
         for delivery in deliveries:
-            if isinstance(delivery.order, (Start, Stop, SelfTest)):
+            if isinstance(delivery.order, (Start, Stop, ModeChange, SelfTest)):
                 self._answer(delivery, delivery.order)
 
     async def listen(self) -> AsyncIterator[Batch]:
@@ -176,7 +179,7 @@ class Loopback:
         news = Availability(endpoint_id=endpoint_id, presence=presence, at=SystemClock().now())
         self._events.put_nowait(Batch(channel=self.channel, events=[news]))
 
-    def _answer(self, delivery: Delivery, order: Start | Stop | SelfTest) -> None:
+    def _answer(self, delivery: Delivery, order: Start | Stop | ModeChange | SelfTest) -> None:
         stopping = isinstance(order, Stop)
         key = DeliveryKey(
             alert_id=order.alert_id,
@@ -185,7 +188,7 @@ class Loopback:
             endpoint_id=delivery.endpoint.id,
         )
         said = self.answers.get(delivery.endpoint.id, ALL)
-        if stopping:
+        if not isinstance(order, Start):
             said = (Progress.RECEIVED, Progress.FINISHED) if said else ()
         self.report(
             key,
@@ -221,6 +224,7 @@ class Core:
     sirens: SirenDesk
     listener: AsyncExitStack  # close it to take the server down
     disk: Disk
+    users: dict[str, list[User]]  # who needs an item of the library
     texts: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
@@ -280,6 +284,10 @@ class Core:
         return await self.until(complete)
 
 
+async def find_items() -> dict[str, Item]:
+    return dict(ITEMS)
+
+
 async def speak(words: Sequence[Any], *_more: object) -> Spoken:
     """No voice here: tone and text go out alone, as they do when speech fails."""
     text = tuple((said.language, said.text) for said in words)
@@ -321,7 +329,12 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
 
     direct = Direct(store=store, live=live, dispatch=dispatch, registry=lambda: current[0], clock=clock)
     desk = ModeDesk(
-        await load_modes(store), direct=direct, registry=lambda: current[0], policy=settings.policy, clock=clock
+        await load_modes(store),
+        store=store,
+        direct=direct,
+        registry=lambda: current[0],
+        policy=settings.policy,
+        clock=clock,
     )
     disk = Disk()
     reserve = Reserve(directory, Space(ballast_mb=0), free=lambda _folder: disk.free)
@@ -336,6 +349,20 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
         clock=clock,
         registry_changed=registry_changed,
     )
+    users: dict[str, list[User]] = {}
+
+    async def users_of(_connection: object, item_id: str) -> list[User]:
+        return users.get(item_id, [])
+
+    library = Library(
+        settings=settings,
+        store=store,
+        media=MediaStore(settings.media_dir),
+        clock=clock,
+        admit=reserve.admit,
+        users_of=users_of,
+    )
+    await library.open()
     services = Services(
         settings=settings,
         store=store,
@@ -344,6 +371,7 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
         intake=intake,
         express=express,
         modes=desk,
+        library=library,
         clock=clock,
         reserve=reserve,
         registry=lambda: current[0],
@@ -353,7 +381,7 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
         store=store,
         registry=lambda: current[0],
         modes=lambda: desk.modes,
-        items=lambda: dict(ITEMS),
+        items=find_items,
         changed=lambda: None,
         tz=settings.zone_info,
         reference_lufs=-16.0,
@@ -396,6 +424,7 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
         sirens=sirens,
         listener=listener,
         disk=disk,
+        users=users,
     )
     for name, scopes in (
         ("all", tuple(TokenScope)),

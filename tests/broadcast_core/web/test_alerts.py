@@ -236,3 +236,11 @@ async def test_what_is_not_there_is_404_for_every_question(core: Any) -> None:
         response = await core.ask(method, f"{ALERTS}/nobody{path}")
         assert response.status == 404, path
         assert (await response.json())["type"] == "urn:tocsin:problem:not_found"
+
+
+async def test_numbers_that_no_database_holds_are_refused_by_name(core: Any) -> None:
+    for query in ("revision=9223372036854775808", "revision=99999999999999999999999"):
+        for path in ("cap", "deliveries"):
+            answer = await core.ask("GET", f"/api/v1/alerts/x/{path}?{query}")
+            assert answer.status == 422
+            assert (await answer.json())["field"] == "query.revision"

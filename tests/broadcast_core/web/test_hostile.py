@@ -7,6 +7,7 @@ import gzip
 from contextlib import AsyncExitStack
 from typing import Any
 
+import aiohttp
 import pytest
 
 from broadcast_core.cap import LARGEST_MESSAGE
@@ -147,14 +148,20 @@ async def test_known_clients_that_only_idle_make_room_too(core: Any) -> None:
         writer.close()
 
 
-async def test_when_everybody_is_known_and_busy_the_next_is_told_so_at_once(core: Any) -> None:
+async def test_one_token_that_keeps_all_places_busy_makes_room_for_a_stop(core: Any) -> None:
+    accepted = await core.send(core.cap())
+    greedy = core.bearer("reader")
     async with AsyncExitStack() as stack:
+        streams = []
         for _ in range(20):
-            stream = core.http.get(f"{core.url}/api/v1/events", headers=core.bearer())
-            await (await stack.enter_async_context(stream)).content.readline()
-        reader, writer = await asyncio.open_connection(*core.address)
-        assert (await closed(reader)).startswith(b"HTTP/1.1 503")
-        writer.close()
+            response = await stack.enter_async_context(core.http.get(f"{core.url}/api/v1/events", headers=greedy))
+            await response.content.readline()
+            streams.append(response)
+        async with aiohttp.ClientSession() as officer:  # a connection of its own
+            url = f"{core.url}/api/v1/alerts/{accepted['alert_id']}/stop"
+            async with officer.post(url, headers=core.bearer(), json={}) as answer:
+                assert answer.status == 200, await answer.text()
+        assert not streams[-1].content.at_eof()  # only the oldest had to go
 
 
 async def test_what_nobody_expected_is_a_500_that_tells_nothing(core: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,3 +42,16 @@ async def test_it_needs_its_own_scope(core: Any) -> None:
     said = {"zones": ["x"], "mode": "emergency", "reason": "x"}
     for name in ("reader", "sender", "stopper", "admin"):
         assert (await core.ask("POST", "/api/v1/modes", json=said, token=name)).status == 403
+
+
+async def test_its_messages_are_reported_as_alerts_are_and_have_no_cap(core: Any) -> None:
+    said = {"zones": ["N"], "mode": "emergency", "reason": "flood"}
+    (message,) = (await (await core.ask("POST", "/api/v1/modes", json=said)).json())["messages"]
+    report = await core.until_complete(message)
+    total = report["revisions"][0]["total"]
+    assert (total["targets"], total["rungs"]["finished"]) == (3, 3)
+    shown = await (await core.ask("GET", f"/api/v1/alerts/{message}")).json()
+    assert shown["message"] is None
+    assert shown["report"]["alert_id"] == message
+    assert (await core.ask("GET", f"/api/v1/alerts/{message}/cap")).status == 404
+    assert (await (await core.ask("GET", "/api/v1/alerts")).json())["items"] == []  # it is no alert

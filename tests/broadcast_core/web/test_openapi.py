@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from broadcast_core.audio.pcm import Pcm
+from broadcast_core.library import User
 from broadcast_core.model import Progress, Reason
 from broadcast_core.siren.rows import Event, EventState
 from broadcast_core.web.kit import SERVICES
@@ -169,6 +171,25 @@ async def test_every_answer_fits_its_schema(core: Any, document: Any) -> None:
     await ask("GET", f"{schedule}/preview?zone=N1&date=2026-03-04", f"{schedule}/preview")
     await ask("POST", f"{schedule}/preview?zone=N1&date=2026-03-04", f"{schedule}/preview", json={**slot, "id": "t"})
     await ask("GET", f"{v1}/plays?first=2026-03-04", f"{v1}/plays")
+    exported = await core.ask("GET", f"{v1}/schedule.ics")
+    await ask("GET", f"{v1}/schedule.ics", f"{v1}/schedule.ics")
+    calendar = {"Content-Type": "text/calendar"}
+    imports = f"{schedule}/import"
+    file = (await exported.text()).encode()
+    await ask("POST", f"{imports}?dry_run=true", imports, data=file, headers=calendar)
+    await ask("POST", imports, imports, 400, data=b"BEGIN:", headers=calendar)
+    kindness, own = f"{v1}/kindness", {"quiet": [{"start": "20:00", "end": "08:00"}], "budget": 5}
+    await ask("PUT", kindness, kindness, json={"no_repeat_s": 60})
+    await ask("PUT", f"{kindness}/N", f"{kindness}/{{zone}}", json=own)
+    await ask("PUT", f"{kindness}/nowhere", f"{kindness}/{{zone}}", 404, json=own)
+    await ask("GET", kindness, kindness)
+    await ask("DELETE", kindness, kindness)
+    await ask("DELETE", f"{kindness}/N", f"{kindness}/{{zone}}")
+    days, day = f"{v1}/calendar", f"{v1}/calendar/{{date}}"
+    await ask("PUT", f"{days}/2026-03-04", day, json={"kind": "rest", "name": "x"})
+    await ask("GET", f"{days}?first=2026-03-01&last=2026-03-31", days)
+    await ask("DELETE", f"{days}/2026-03-04", day)
+    await ask("DELETE", f"{days}/2026-03-04", day, 404)
     await ask("DELETE", f"{schedule}/playlists/p", f"{schedule}/playlists/{{playlist_id}}", 409)
     await ask("DELETE", f"{schedule}/slots/s", f"{schedule}/slots/{{slot_id}}")
     await ask("DELETE", f"{schedule}/playlists/p", f"{schedule}/playlists/{{playlist_id}}")
@@ -201,6 +222,23 @@ async def test_every_answer_fits_its_schema(core: Any, document: Any) -> None:
     await ask("POST", f"{v1}/tokens", f"{v1}/tokens", 201, json={"actor": "x", "scopes": ["read"]})
     token_id = next(token.id for token in core.tokens if token.actor == "x")
     await ask("DELETE", f"{v1}/tokens/{token_id}", f"{v1}/tokens/{{token_id}}")
+    media, item = f"{v1}/media", f"{v1}/media/{{item_id}}"
+    beep = Pcm(rate=8000, samples=bytes((0, 0, 0, 32) * 8000)).to_wav()
+    await ask("POST", f"{media}?title=x", media, 201, data=beep)
+    await ask("POST", f"{media}?title=x", media, 200, data=beep)
+    await ask("POST", f"{media}?title=x", media, 422, data=b"#EXTM3U")
+    words = {"title": "x", "texts": [{"language": "en", "text": "Good morning."}]}
+    await ask("POST", f"{media}/text", f"{media}/text", 201, json=words)
+    await ask("GET", media, media)
+    found = (await (await core.ask("GET", media)).json())["items"][0]["id"]
+    await ask("GET", f"{media}/{found}", item)
+    await ask("GET", f"{media}/{found}/audio", f"{item}/audio")
+    await ask("PATCH", f"{media}/{found}", item, json={"title": "y"})
+    core.users[found] = [User(kind="playlist", id="p")]
+    await ask("DELETE", f"{media}/{found}", item, 409)
+    core.users.clear()
+    await ask("DELETE", f"{media}/{found}", item)
+    await ask("DELETE", f"{media}/{found}", item, 404)
     await ask("GET", f"{v1}/openapi.json", f"{v1}/openapi.json")
     await ask("GET", "/healthz", "/healthz", token=None)
     await ask("GET", "/metrics", "/metrics", token=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ class NoZones:
 
     def speakers_in(self, zone: str) -> int:
         return 0
+
+    def speakers(self) -> Sequence[str]:
+        return ()
 
 
 async def test_leaving_in_the_middle_of_connecting_never_hangs(mosquitto: Any, tmp_path: Path) -> None:

@@ -122,6 +122,20 @@ async def test_noise_on_the_line_costs_retries_and_not_the_truth(bench, start):
     assert b.silent()
 
 
+async def test_an_adapter_that_hears_itself_is_not_taken_for_the_board(bench, start, until):
+    """The answer to the timer's write looks like its request: the echo alone must prove nothing."""
+    b = await bench({"L1": (1,)}, timer_s=60, before=lambda field: setattr(field.buses["L1"], "echoes", True))
+    await until(lambda: b.presence("L1-1"))
+    await b.send(start(STEPS))
+    await b.ended()
+    assert b.last("L1-1").progress is P.FINISHED
+    assert len(b.sounds("L1-1")) == 2
+    b.bus().board(1).dead = True
+    await b.send(start(STEPS, alert_id="deaf"))
+    await b.ended(alert_id="deaf")
+    assert b.last("L1-1", alert_id="deaf").progress is P.FAILED
+
+
 async def test_a_port_that_comes_back_within_the_alert_gets_its_desired_state_again(bench, start, until):
     b = await bench({"L1": (1, 2), "L2": (1,)})
     await b.send(start([(4.0, 0.0)]))

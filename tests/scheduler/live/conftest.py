@@ -47,14 +47,14 @@ class Day(Site):
             store=self.store,
             registry=lambda: registry,
             modes=lambda: self.modes.modes,
-            items=lambda: self.items,
+            items=self.find_items,
             changed=lambda: self.runner.look(),
             tz=self.settings.zone_info,
             reference_lufs=-16.0,
             clock=self.clock,
         )
         self.runner = Runner(
-            self.desk.circumstances,
+            self.desk.look,
             direct=self.direct,
             live=self.live,
             store=self.store,
@@ -62,6 +62,9 @@ class Day(Site):
             clock=self.clock,
         )
         await self.runner.load()
+
+    async def find_items(self) -> dict[str, Item]:
+        return self.items
 
     async def look(self) -> None:
         """One look of the runner, and everything it opened handed over."""

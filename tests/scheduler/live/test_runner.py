@@ -116,6 +116,10 @@ async def test_a_holiday_declared_while_it_is_queued_takes_it_back(day: Any, mak
     await day.desk.put_day(when, CalendarEdit(date=when, kind=DayKind.REST, name="测试"), actor="admin")
     await day.look()
     await day.until(lambda: len(day.speakers.orders(Stop)) == 5)
+    await day.desk.put_day(when, None, actor="admin")  # a mistake
+    await day.look()
+    await day.until(lambda: len(day.speakers.orders(Start)) == 10)
+    assert {s.revision for starts in day.sent().values() for s in starts[1:]} == {2}
 
 
 @pytest.mark.parametrize(("late", "sent"), [(LateRule.JOIN, 5), (LateRule.SKIP, 0)])

@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from broadcast_core.model import Domain
+from broadcast_core.player import Sound
 from broadcast_core.signing import KeyScope, TrustedKey, Verifier, b64url, key_id_of
 from drivers.ip_speaker.wire import Topics, command
 from drivers.ip_speaker.wire.command import (
@@ -30,7 +31,7 @@ from simulators.speakers.device import Device, Habits
 from simulators.speakers.downloads import Fetched
 from simulators.speakers.effects import Effect, Fetch, Say, SoundBegan, SoundEnded
 from simulators.speakers.guard import Guard
-from simulators.speakers.memory import Clip, Memory
+from simulators.speakers.memory import Memory
 from simulators.speakers.signed_time import DeviceClock
 
 ME = "SPK-0001"
@@ -259,7 +260,7 @@ class Read:
         lines = []
         for e in effects:
             if isinstance(e, SoundBegan):
-                lines.append((e.at, f"{e.alert}/{e.rev} {e.what}@{e.position_ms}"))
+                lines.append((e.at, f"{e.identifier}/{e.revision} {e.what}@{e.position_ms}"))
             elif isinstance(e, SoundEnded):
                 lines.append((e.at, e.why))
         return lines
@@ -306,5 +307,5 @@ def make_audio() -> Callable[..., Audio]:
 
 
 @pytest.fixture
-def clip() -> Clip:
-    return Clip(SHA, 3000)
+def clip() -> Sound:
+    return Sound(SHA, 3000)

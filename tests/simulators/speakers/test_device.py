@@ -46,7 +46,7 @@ class TestGreeting:
         assert hello.zones == {ZONE: 7}
         assert hello.session == 2
 
-    def test_hello_is_repeated_with_the_same_nonce_at_doubling_intervals_up_to_a_minute(
+    def test_hello_is_repeated_with_a_nonce_of_its_own_at_doubling_intervals_up_to_a_minute(
         self, cold: Any, read: Any
     ) -> None:
         cold.device.connecting()
@@ -57,7 +57,7 @@ class TestGreeting:
             cold.now = max(cold.now, cold.device._greeting.next_wake())
             hellos += read.hellos(cold.device.woken(cold.now))
             times.append(cold.now)
-        assert {h.nonce for h in hellos} == {first[0].nonce}
+        assert len({h.nonce for h in hellos}) == len(hellos) == 9
         gaps = [b - a for a, b in itertools.pairwise(times)]
         assert 3000 <= gaps[0] < 4500
         assert all(a <= b for a, b in itertools.pairwise(gaps[:5]))
@@ -217,6 +217,21 @@ class TestTime:
         cold.hear(cold.pen.sign(answer, KeyScope.CONTROL))
         assert cold.device.clock.now(400) == T0 + 5000 + 200
         assert cold.device.clock.trusted
+
+    def test_an_answer_that_comes_after_a_repetition_sets_the_clock_by_the_hello_that_it_answers(
+        self, cold: Any, read: Any
+    ) -> None:
+        cold.device.connecting()
+        cold.device.connected()
+        (hello,) = read.hellos(cold.device.subscribed(0))
+        assert len(read.hellos(cold.run(4600))) == 1
+        late = cold.pen.sign(cold.pen.orders(T0 + 200, hello.nonce), KeyScope.CONTROL)  # 4.4 s under way
+        cold.hear(late)
+        assert cold.device.clock.now(4600) == T0 + 200 + 2300
+        assert cold.device.settled
+        assert read.hellos(cold.run(60_000)) == []
+        cold.hear(late)
+        assert cold.device.refused["nonce"] == 1
 
     def test_an_answer_that_took_too_long_is_not_believed_and_asked_for_anew(self, cold: Any, read: Any) -> None:
         cold.device.connecting()

@@ -158,7 +158,8 @@ def _compare(bench: Any, oracle: Oracle) -> None:
     expected = oracle.sounding
     assert (sounding and sounding.identifier) == (expected and expected.name)
     if sounding is not None and expected is not None:
-        in_sound = sounding.position_ms + (TONE if sounding.in_audio else 0) + bench.now - bench.device.player._since
+        before = TONE if sounding.voice.what == "audio" else 0
+        in_sound = sounding.position_ms + before + bench.now - bench.device.player.since
         assert in_sound == expected.position
 
 

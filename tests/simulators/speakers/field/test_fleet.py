@@ -186,7 +186,8 @@ async def test_a_core_that_does_not_answer_is_asked_again_and_nothing_starts_mea
         await core.until(lambda: len(core.who("finished")) == 6, "the start from the orders")
         await fleet.ready()
         hellos = core.hellos(ONE)
-        assert hellos[0].nonce == hellos[1].nonce
+        assert hellos[0].nonce != hellos[1].nonce
+        assert hellos[0].session == hellos[1].session
 
 
 async def test_what_is_remembered_outlives_the_process(core: Any, tmp_path: Path) -> None:

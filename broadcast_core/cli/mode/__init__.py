@@ -1,0 +1,1 @@
+"""`tocsin mode`: show, set, clear."""

@@ -1,0 +1,1 @@
+"""`tocsin schedule`: add, list, show, remove, preview, check, import, export."""
