@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from broadcast_core.alone import alone_on
 from broadcast_core.aside import settled
 from broadcast_core.audio.listener import MediaListener
 from broadcast_core.audio.media import MediaStore
-from broadcast_core.audio.shelf import store_tones
+from broadcast_core.audio.shelf import store_test_file, store_tones
 from broadcast_core.audio.voice import Announcer
 from broadcast_core.broker import EmbeddedBroker
 from broadcast_core.clock import SystemClock
@@ -30,7 +30,7 @@ from broadcast_core.intake.speaking import Speaking
 from broadcast_core.journal import Journal
 from broadcast_core.keys import EndpointKeys, read_secret, secret_bytes, signing_keys
 from broadcast_core.library import Library
-from broadcast_core.model import Channel, Endpoint, Mode
+from broadcast_core.model import Channel, Endpoint, Mode, PartResult
 from broadcast_core.patterns import patterns
 from broadcast_core.recovery import next_epoch, recover
 from broadcast_core.registry import Change, Registry
@@ -38,8 +38,13 @@ from broadcast_core.registry import rows as registry_rows
 from broadcast_core.registry.current import CurrentRegistry
 from broadcast_core.reserve import Reserve
 from broadcast_core.retention import Retention
+from broadcast_core.selftest import SelfTestDesk, SelfTestRunner
+from broadcast_core.selftest.book import Book
 from broadcast_core.services import Services
 from broadcast_core.signing import LocalSigner
+from broadcast_core.siren import SirenDesk, SirenRunner, templates
+from broadcast_core.siren import rows as siren_rows
+from broadcast_core.siren.signals import Signals
 from broadcast_core.stop import ExpressLane
 from broadcast_core.store import Store
 from broadcast_core.tasks import end, keep_running
@@ -49,6 +54,7 @@ from broadcast_core.web.connections import listening
 from broadcast_core.web.kit import CONNECTIONS
 from drivers.ip_speaker.driver import IpSpeakerDriver
 from drivers.serial_relay.driver import SerialRelayDriver
+from drivers.sms_gateway import account
 from drivers.sms_gateway.driver import SmsGatewayDriver
 from scheduler import rows as schedule_rows
 from scheduler.desk import ScheduleDesk
@@ -107,6 +113,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         )
         await library.open()
         tones = await asyncio.to_thread(store_tones, media, _url(settings.media))
+        test_file = await asyncio.to_thread(store_test_file, media, _url(settings.media))
         if settings.mqtt.embedded:
             broker = EmbeddedBroker(settings.mqtt.host, settings.mqtt.port, settings.data_dir)
             await stack.enter_async_context(broker)
@@ -158,13 +165,14 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             for endpoint in current.affected(change):
                 dispatch.orders.push(endpoint)
 
+        known_patterns = patterns(settings.patterns_file)
         intake = Intake(
             settings=settings,
             store=store,
             live=live,
             dispatch=dispatch,
             current=current.registry,
-            patterns=patterns(settings.patterns_file),
+            patterns=known_patterns,
             speak=speak,
             clock=clock,
             registry_changed=registry_changed,
@@ -190,6 +198,47 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         runner = Runner(planner.look, direct=direct, live=live, store=store, registry=current, clock=clock)
         await runner.load()
         stack.push_async_callback(end, [asyncio.create_task(keep_running("schedule", runner.run), name="schedule")])
+        book = Book()
+        await book.load(store, clock.now())
+        tests = SelfTestDesk(
+            book,
+            settings=settings.selftest,
+            store=store,
+            live=live,
+            registry=current,
+            modes=lambda: desk.modes,
+            circumstances=planner.circumstances,
+            clock=clock,
+        )
+        tester = SelfTestRunner(
+            tests,
+            direct=direct,
+            live=live,
+            registry=current,
+            circumstances=planner.circumstances,
+            file=test_file,
+            clock=clock,
+            account=_account(settings),
+        )
+        stack.push_async_callback(end, [asyncio.create_task(keep_running("selftest", tester.run), name="selftest")])
+        async with store.read() as connection:
+            stored_sirens = await siren_rows.load(connection)
+        signals = Signals(
+            templates=templates(known_patterns, settings.sirens_file),
+            intake=intake,
+            express=express,
+            live=live,
+            store=store,
+            registry=current,
+            sender=settings.policy.sender,
+            clock=clock,
+        )
+        await signals.load(stored_sirens)
+        sirens = SirenDesk(
+            stored_sirens, signals=signals, store=store, registry=current, tz=settings.zone_info, clock=clock
+        )
+        leader = SirenRunner(sirens, clock)
+        stack.push_async_callback(end, [asyncio.create_task(keep_running("sirens", leader.run), name="sirens")])
         services = Services(
             settings=settings,
             store=store,
@@ -203,10 +252,10 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             reserve=reserve,
             registry=current,
         )
-        held = [tone.sha256 for tone in tones.values()]
+        held = [ref.sha256 for ref in (*tones.values(), test_file)]
         retention = Retention(settings.retention, store=store, live=live, media=media, tones=held, clock=clock)
         await stack.enter_async_context(retention)
-        api = make_app(services, tokens, planner)
+        api = make_app(services, tokens, planner, tests, sirens)
         await stack.enter_async_context(listening(api, settings.api, api[CONNECTIONS]))
         dispatch.wake(Channel)
         yield services
@@ -214,6 +263,14 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
 
 def _url(listener: Listener) -> str:
     return listener.public_url or f"http://{listener.host}:{listener.port}"
+
+
+def _account(settings: Settings) -> Callable[[], Awaitable[PartResult]] | None:
+    """How to look at the SMS gateway's account, where the gateway offers it."""
+    if not settings.sms.enabled or settings.sms.gateway.account_url is None:
+        return None
+    password = _password(settings.sms.password_file) or ""
+    return lambda: account.look(settings.sms, password)
 
 
 def _password(path: Path | None) -> str | None:

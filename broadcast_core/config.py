@@ -6,11 +6,12 @@ Secrets are never settings: they lie in files under `data_dir` (mode 0600), name
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Final, Literal, Self
 from zoneinfo import ZoneInfo
 
+from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -133,6 +134,10 @@ class SmsGateway(Section):
     report_accepted: tuple[str, ...] = ("4", "8")
     report_failed: tuple[str, ...] = ("2",)
     report_refused: tuple[str, ...] = ("16",)
+    # Where the gateway tells the state of the account, if it does; {username} and {password} are put in. Without it
+    # the nightly self-test claims nothing of the gateway.
+    account_url: str | None = None
+    account_pattern: str = r"."  # searched in a 200's body
 
     @field_validator("parameters", "headers")
     @classmethod
@@ -142,7 +147,7 @@ class SmsGateway(Section):
             raise ValueError(f"unknown in braces: {sorted(unknown)}; known: {sorted(SMS_PLACES)}")
         return values
 
-    @field_validator("accepted_pattern", "retry_pattern")
+    @field_validator("accepted_pattern", "retry_pattern", "account_pattern")
     @classmethod
     def _compiles(cls, pattern: str) -> str:
         try:
@@ -203,6 +208,48 @@ class Retention(Section):
         return self
 
 
+class AudibleTest(Section):
+    """An audible test by calendar: one endpoint or one zone, at the local times of five cron fields."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
+    cron: str  # minute hour day month weekday
+    zone: str | None = None
+    endpoints: tuple[str, ...] = ()
+    volume: int = Field(40, ge=1, le=100)
+
+    @field_validator("cron")
+    @classmethod
+    def _fires(cls, expression: str) -> str:
+        if len(expression.split()) != 5:
+            raise ValueError("five fields: minute hour day month weekday")
+        try:
+            CronSim(expression, datetime(2026, 1, 1, tzinfo=UTC))
+        except CronSimError as error:
+            raise ValueError(str(error)) from None
+        return expression
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if (self.zone is None) == (not self.endpoints):
+            raise ValueError("name either a zone or endpoints")
+        return self
+
+
+class SelfTests(Section):
+    """The nightly silent self-test, and audible tests."""
+
+    enabled: bool = True
+    start: time = time(1, 0)  # local; a window whose end is not after its start reaches over midnight
+    end: time = time(5, 0)
+    every_s: float = Field(60.0, gt=0)  # how often some are sent, and how many at most
+    most_at_once: int = Field(60, ge=1, le=1000)
+    answer_within_s: float = Field(300.0, gt=0)
+    clock_limit_s: float = Field(2.0, gt=0)
+    most_audible: int = Field(50, ge=1, le=200)  # a zone with more endpoints is no target of an audible test
+    audible_gap_s: float = Field(6.0, ge=0)  # from one loudspeaker to the next, so that one can be told from another
+    audible: tuple[AudibleTest, ...] = ()
+
+
 class Library(Section):
     """Items for peacetime: what may be uploaded. They are as loud as `voice` says."""
 
@@ -243,6 +290,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path("var")
     patterns_file: Path | None = None  # the district's own siren patterns over the shipped ones
+    sirens_file: Path | None = None  # the district's own siren acts and calendar instead of the shipped ones
     store_url: str | None = None  # default: sqlite+aiosqlite on data_dir/tocsin.db
     timezone: str = "Asia/Shanghai"
     language: Literal["zh", "en"] = "zh"
@@ -254,6 +302,7 @@ class Settings(BaseSettings):
     voice: Voice = Voice()
     space: Space = Space()
     retention: Retention = Retention()
+    selftest: SelfTests = SelfTests()
     library: Library = Library()
     policy: Policy = Policy()
 

@@ -48,7 +48,8 @@ class RejectReason(StrEnum):
     ATTENTION_TONE = "attention_tone"  # an item of the library that holds the emergency's own tone
     IN_USE = "in_use"  # a playlist or a schedule still needs it
     NOT_LIVE = "not_live"  # nothing to stop or update: it has ended
-    LOCKED = "locked"  # the schedule, while a zone is in emergency mode
+    QUIET_HOURS = "quiet_hours"  # a test would sound in them
+    LOCKED = "locked"  # the schedule in emergency mode; a test while an alert is live; a second act
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"

@@ -51,6 +51,8 @@ REASONS: Final[Mapping[str, Sentence]] = {
     "interrupted": _("it rebooted or lost power while it played"),
     "preempted": _("something more urgent took its whole time"),
     "hardware": _("the device reports a defect"),
+    "storage_full": _("its storage is full"),
+    "clock_off": _("its clock is off"),
     "port_lost": _("the serial port is gone"),
     "board_silent": _("its relay board does not answer"),
     "board_exception": _("its relay board refused the command"),

@@ -34,6 +34,7 @@ from broadcast_core.store.schema import (
     idempotency,
     media_item,
     receipt,
+    selftest,
 )
 
 log = structlog.get_logger(__name__)
@@ -100,6 +101,7 @@ class Retention:
             ("filed", self._keep.alerts_days, self._filed),
             ("chain", self._keep.chains_days, self._chains),
             ("cancelled", self._keep.chains_days, self._cancelled),
+            ("selftest", self._keep.alerts_days, self._tests),
             ("idempotency", self._keep.idempotency_days, self._answers),
         ):
             if days:
@@ -179,6 +181,9 @@ class Retention:
         c, m = cancelled.c, chain.c
         known = select(m.sent).where(m.sender == c.sender, m.identifier == c.identifier, m.sent == c.sent).exists()
         return await self._in_portions(cancelled, c.cancel_sent < to_ms(before), ~known)
+
+    async def _tests(self, before: datetime) -> int:
+        return await self._in_portions(selftest, selftest.c.ended_at < to_ms(before))
 
     async def _answers(self, before: datetime) -> int:
         return await self._in_portions(idempotency, idempotency.c.created_at < to_ms(before))

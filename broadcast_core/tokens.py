@@ -46,6 +46,7 @@ class TokenScope(StrEnum):
     ALERT_SEND = "alert:send"
     ALERT_STOP = "alert:stop"
     MODE_SET = "mode:set"  # peacetime or emergency
+    TEST_RUN = "test:run"  # a technician's: silent self-tests, audible ones of single endpoints or a small zone
     REGISTRY_WRITE = "registry:write"
     PUBLICITY_WRITE = "publicity:write"  # what sounds in peacetime: library, playlists, slots
     ADMIN = "admin"  # tokens, kindness, the calendar, personal data in exports; sends no alert by that right alone

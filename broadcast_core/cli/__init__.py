@@ -27,6 +27,36 @@ _ALERT: Final[Commands] = {
     "stop": Command(_("End an alert everywhere, now."), "broadcast_core.cli.alert.stop:stop_one"),
     "report": Command(_("The evidence of an alert."), "broadcast_core.cli.alert.look:report"),
 }
+_SELFTEST: Final[Commands] = {
+    "show": Command(
+        _("How many endpoints have proven themselves within a day and a week, and which did not."),
+        "broadcast_core.cli.selftest:show",
+    ),
+    "run": Command(
+        _("Test endpoints in silence, now; without a name all of them."), "broadcast_core.cli.selftest:run"
+    ),
+    "audible": Command(
+        _("Test loudspeakers aloud, one after the other, within the kind hours."),
+        "broadcast_core.cli.selftest:audible",
+    ),
+}
+_SIREN_ACT: Final[Commands] = {
+    "show": Command(_("The act that is running, or the last one."), "broadcast_core.cli.siren:show"),
+    "start": Command(
+        _("Begin an act with its first signal. It is sounded for real."), "broadcast_core.cli.siren:start"
+    ),
+    "next": Command(_("End the signal that sounds, and sound the next."), "broadcast_core.cli.siren:following"),
+    "stop": Command(_("Silence the act, now; nothing more comes of it."), "broadcast_core.cli.siren:stop"),
+}
+_SIREN_CALENDAR: Final[Commands] = {
+    "show": Command(_("The siren days that are proposed, confirmed or over."), "broadcast_core.cli.siren:calendar"),
+    "confirm": Command(_("Let a proposed day sound. Who confirmed is recorded."), "broadcast_core.cli.siren:confirm"),
+    "withdraw": Command(_("Take a day back, and silence what of it sounds."), "broadcast_core.cli.siren:withdraw"),
+}
+_SIREN: Final[Commands] = {
+    "act": Command(_("Lead the siren signals as one act."), _SIREN_ACT),
+    "calendar": Command(_("The siren days that officers confirm."), _SIREN_CALENDAR),
+}
 _REGISTRY: Final[Commands] = {
     "import": Command(
         _("Import a registry; a bad row refuses the whole file, with its line and reason."),
@@ -122,6 +152,8 @@ _COMMANDS: Final[Commands] = {
     "calendar": Command(_("Working days and days of rest: show, set."), _CALENDAR),
     "report": Command(_("Proof of play."), _REPORT),
     "registry": Command(_("Zones and endpoints: import, export, show, provision."), _REGISTRY),
+    "selftest": Command(_("Proof that endpoints work: show, run, audible."), _SELFTEST),
+    "siren": Command(_("Sirens: an act of several signals, and the calendar."), _SIREN),
     "media": Command(_("The library of peacetime: add, list, show, remove."), _MEDIA),
     "doctor": Command(
         _("Look at everything an alert will need; exit code 1 if something is wrong. Nothing sounds."),

@@ -13,7 +13,7 @@ from typing import Final
 
 from broadcast_core.clock import Clock
 from broadcast_core.config import Settings
-from broadcast_core.doctor import broker, field, machine, ports, storage
+from broadcast_core.doctor import broker, field, machine, ports, proof, storage
 from broadcast_core.doctor.finding import Finding, Grade, fail
 from broadcast_core.doctor.scene import Scene, scene_of
 from broadcast_core.i18n import Sentence, _
@@ -49,6 +49,7 @@ CHECKS: Final = (
     Check("timers", _("board timers"), field.board_timers),
     Check("sms", _("SMS gateway"), field.gateway),
     Check("speech", _("speech"), field.speech),
+    Check("selftest", _("self-test"), proof.selftest),
 )
 
 

@@ -41,6 +41,7 @@ class Message:
     actor: str
     title: str  # for lists
     detail: Mapping[str, Any] = field(default_factory=dict)  # for the audit
+    alone: bool = False  # each endpoint on its own topic: a test reaches one at a time
 
 
 class Direct:
@@ -61,7 +62,7 @@ class Direct:
         Raises StorageFailed; nothing is sent then. With no messages only `also` is done.
         """
         now, registry = self._clock.now(), self._registry()
-        planned = [(m, make_plan(m.alert_id, m.revision, m.starts, m.targets, registry)) for m in messages]
+        planned = [(m, _plan_of(m, registry)) for m in messages]
 
         async def job(connection: AsyncConnection) -> None:
             for message, plan in planned:
@@ -137,6 +138,11 @@ class Direct:
         )
         self._dispatch.hand_over(live, live.deliveries.values())
         return live
+
+
+def _plan_of(message: Message, registry: Registry) -> Plan:
+    plan = make_plan(message.alert_id, message.revision, message.starts, message.targets, registry)
+    return on_their_own(plan) if message.alone else plan
 
 
 async def _enter(connection: AsyncConnection, message: Message, plan: Plan, now: datetime) -> None:

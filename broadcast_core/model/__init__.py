@@ -60,10 +60,12 @@ from broadcast_core.model.order import (
     Orders,
     Plan,
     Query,
+    SelfTest,
     Start,
     Stop,
     Unreachable,
 )
+from broadcast_core.model.selftest import SPEAKER_PARTS, Part, PartResult, read_parts, say_parts
 from broadcast_core.model.standing import (
     Authority,
     Domain,
@@ -74,11 +76,11 @@ from broadcast_core.model.standing import (
 )
 
 __all__ = [
-    "Alert", "Approval", "Area", "AudioRef", "Authority", "Availability", "Batch", "Category", "Certainty",
-    "Channel", "Circle", "Clip", "CoilAddress", "Content", "Delivery", "DeliveryKey", "DeliveryKind", "Domain",
-    "Endpoint", "FieldEvent", "Hello", "Info", "ItemPlay", "LateRule", "Level", "MessageKind", "Mode", "ModeChange",
-    "MsgType", "NamedValue", "Opening", "Order", "Orders", "Plan", "Point", "Presence", "Programme", "Progress",
-    "Query", "Reason", "Receipt", "Reference", "Resource", "ResponseType", "ResumeRule", "Scope", "Severity",
-    "SirenPattern", "SoundClass", "Sounded", "Spoken", "Standing", "Start", "Status", "Stop", "Texted",
-    "Unreachable", "Urgency", "Zone", "ZoneLevel",
+    "SPEAKER_PARTS", "Alert", "Approval", "Area", "AudioRef", "Authority", "Availability", "Batch", "Category",
+    "Certainty", "Channel", "Circle", "Clip", "CoilAddress", "Content", "Delivery", "DeliveryKey", "DeliveryKind",
+    "Domain", "Endpoint", "FieldEvent", "Hello", "Info", "ItemPlay", "LateRule", "Level", "MessageKind", "Mode",
+    "ModeChange", "MsgType", "NamedValue", "Opening", "Order", "Orders", "Part", "PartResult", "Plan", "Point",
+    "Presence", "Programme", "Progress", "Query", "Reason", "Receipt", "Reference", "Resource", "ResponseType",
+    "ResumeRule", "Scope", "SelfTest", "Severity", "SirenPattern", "SoundClass", "Sounded", "Spoken", "Standing",
+    "Start", "Status", "Stop", "Texted", "Unreachable", "Urgency", "Zone", "ZoneLevel", "read_parts", "say_parts",
 ]  # fmt: skip

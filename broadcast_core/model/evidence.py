@@ -47,6 +47,8 @@ class Reason(StrEnum):
     INTERRUPTED = "interrupted"  # rebooted or lost power while it played
     PREEMPTED = "preempted"  # something higher took its whole time
     HARDWARE = "hardware"
+    STORAGE_FULL = "storage_full"
+    CLOCK_OFF = "clock_off"
     PORT_LOST = "port_lost"
     BOARD_SILENT = "board_silent"
     BOARD_EXCEPTION = "board_exception"

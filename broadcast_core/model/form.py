@@ -9,7 +9,7 @@ import msgspec
 
 from broadcast_core.model.content import Content, Programme, Sounded, Spoken, Texted
 from broadcast_core.model.field import Channel
-from broadcast_core.model.order import ModeChange, Opening, Start
+from broadcast_core.model.order import ModeChange, Opening, SelfTest, Start
 
 _CONTENT: Final[Mapping[Channel, type[Content]]] = {
     Channel.SPEAKER: Spoken,
@@ -31,7 +31,9 @@ def decode_starts(text: str) -> dict[Channel, Opening]:
 
 def _opening(channel: Channel, fields: dict[str, Any]) -> Opening:
     # A union of dataclasses has no tag in JSON: only a start has content, of which the channel says what it is, and
-    # only a programme has clips.
+    # only a programme has clips; only a self-test has parts.
+    if "parts" in fields:
+        return msgspec.convert(fields, SelfTest, strict=False)
     if "content" not in fields:
         return msgspec.convert(fields, ModeChange, strict=False)
     content = Programme if "clips" in fields["content"] else _CONTENT[channel]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from broadcast_core.model.content import Content
+from broadcast_core.model.content import AudioRef, Content
 from broadcast_core.model.evidence import Reason
 from broadcast_core.model.field import Endpoint
+from broadcast_core.model.selftest import Part
 from broadcast_core.model.standing import Domain, ResumeRule, Standing
 
 
@@ -89,6 +90,28 @@ class ModeChange:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SelfTest:
+    """Prove yourself in silence. `alert_id` is the identity of the test, as of any message.
+
+    Each endpoint is told alone, under the key for tests. What its channel does not have of `parts` it leaves out.
+    """
+
+    alert_id: str
+    revision: int
+    domain: Domain
+    issued_at: datetime
+    expires: datetime  # not begun any more afterwards
+    parts: tuple[Part, ...]
+    audio: AudioRef | None = None  # the small file to fetch
+    clock_limit: timedelta = timedelta(seconds=2)
+
+    @property
+    def starts_at(self) -> datetime:
+        """It begins as soon as it arrives."""
+        return self.issued_at
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Query:
     """Ask an endpoint for the evidence it owes."""
 
@@ -113,8 +136,8 @@ class Orders:
 
 
 # What a message opens with on a channel; a stop ends it.
-Opening = Start | ModeChange
-Order = Start | Stop | ModeChange | Query | Orders
+Opening = Start | ModeChange | SelfTest
+Order = Start | Stop | ModeChange | SelfTest | Query | Orders
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -89,7 +89,7 @@ alert = Table(
     metadata,
     Column("alert_id", String(32), primary_key=True),
     Column("revision", Integer, primary_key=True, autoincrement=False),
-    Column("kind", String(8), nullable=False, server_default="alert"),  # alert, slot (an occurrence), mode (a switch)
+    Column("kind", String(8), nullable=False, server_default="alert"),  # `MessageKind`
     Column("sender", Text, nullable=False),
     Column("identifier", Text, nullable=False),
     Column("sent", BigInteger, nullable=False),
@@ -159,6 +159,65 @@ occurrence = Table(
     Column("created_at", BigInteger, nullable=False),
     UniqueConstraint("key", "revision"),
     Index("ix_occurrence_date", "date"),
+)
+
+# One endpoint's test on one occasion (a night, or an act of a technician): at most once, over restarts. `kind` is
+# silent or audible; `detail` is what the endpoint said of each part.
+selftest = Table(
+    "selftest",
+    metadata,
+    Column("occasion", String(96), primary_key=True),
+    Column("endpoint_id", String(64), primary_key=True),
+    Column("channel", String(16), nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("simulated", Boolean, nullable=False),
+    Column("volume", Integer, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),  # not sent any more afterwards
+    Column("actor", Text, nullable=False),
+    Column("alert_id", String(32), nullable=True),  # the message that carries it, once it was sent
+    Column("sent_at", BigInteger, nullable=True),
+    Column("ended_at", BigInteger, nullable=True),
+    Column("outcome", String(16), nullable=True),
+    Column("reason", String(32), nullable=True),
+    Column("detail", Text, nullable=False),
+    Index("ix_selftest_endpoint_id_ended_at", "endpoint_id", "ended_at"),
+)
+
+# The three siren signals led as one act, by a person (`siren_act`) or by the calendar (`siren_event`).
+siren_act = Table(
+    "siren_act",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("template", String(64), nullable=False),
+    Column("area", Text, nullable=False),  # as it was said, JSON list
+    Column("started_at", BigInteger, nullable=False),
+    Column("started_by", Text, nullable=False),
+    Column("ended_at", BigInteger, nullable=True),
+    Column("ended_by", Text, nullable=True),
+)
+siren_event = Table(
+    "siren_event",
+    metadata,
+    Column("template", String(64), primary_key=True),
+    Column("date", String(10), primary_key=True),  # local, ISO
+    Column("state", String(16), nullable=False),
+    Column("digest", String(64), nullable=False),  # of the template that was proposed: who confirms has read this one
+    Column("proposed_at", BigInteger, nullable=False),
+    Column("confirmed", Text, nullable=False),  # who and when, JSON list
+)
+# Each signal is written down before it is sounded: `sent` is part of its alert's identity.
+siren_signal = Table(
+    "siren_signal",
+    metadata,
+    Column("act_id", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("pattern", String(64), nullable=False),
+    Column("sent", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("alert_id", String(32), nullable=True),
+    Column("outcome", String(16), nullable=False),
+    Column("detail", Text, nullable=False),
 )
 
 # The mode of a zone that has one of its own; all others have their parent's.

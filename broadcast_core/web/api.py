@@ -9,7 +9,9 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from broadcast_core.selftest import SelfTestDesk
 from broadcast_core.services import Services
+from broadcast_core.siren import SirenDesk
 from broadcast_core.tokens import TokenBook
 from broadcast_core.web import (
     access,
@@ -27,6 +29,8 @@ from broadcast_core.web import (
     reports,
     schedule,
     schedule_files,
+    selftest,
+    sirens,
     submission,
 )
 from broadcast_core.web.connections import Connections, Limits
@@ -35,7 +39,9 @@ from broadcast_core.web.health import PROBE, StoreProbe
 from broadcast_core.web.kit import (
     CONNECTIONS,
     SCHEDULE,
+    SELFTEST,
     SERVICES,
+    SIRENS,
     TOKENS,
     Gatekeeper,
     add_headers,
@@ -53,7 +59,12 @@ _DOCUMENT: Final = web.AppKey("document", bytes)
 
 
 def make_app(
-    services: Services, tokens: TokenBook, desk: ScheduleDesk, limits: Limits | None = None
+    services: Services,
+    tokens: TokenBook,
+    desk: ScheduleDesk,
+    tests: SelfTestDesk,
+    sirens_desk: SirenDesk,
+    limits: Limits | None = None,
 ) -> web.Application:
     """The application. Serve it with `listening(app, listener, app[CONNECTIONS])`, which keeps
     `limits` (the default ones if none are given)."""
@@ -62,8 +73,10 @@ def make_app(
     app[SERVICES] = services
     app[TOKENS] = tokens
     app[SCHEDULE] = desk
+    app[SELFTEST] = tests
+    app[SIRENS] = sirens_desk
     app[CONNECTIONS] = connections
-    app[METRICS] = Metrics(services, connections)
+    app[METRICS] = Metrics(services, tests, connections)
     app[WATCH] = Watch(services)
     app[PROBE] = StoreProbe(services.store, services.clock)
     app[IMPORTING] = asyncio.Lock()
@@ -88,6 +101,8 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
     *kindness.ROUTES,
     *calendar.ROUTES,
     *plays.ROUTES,
+    *selftest.ROUTES,
+    *sirens.ROUTES,
     *reports.ROUTES,
     *events.ROUTES,
     *registry.ROUTES,

@@ -13,7 +13,9 @@ from aiohttp.typedefs import Handler
 
 from broadcast_core.errors import Rejected, RejectReason, TocsinError
 from broadcast_core.i18n import _
+from broadcast_core.selftest import SelfTestDesk
 from broadcast_core.services import Services
+from broadcast_core.siren import SirenDesk
 from broadcast_core.tokens import Token, TokenBook, TokenScope
 from broadcast_core.web.connections import Connections
 from broadcast_core.web.problem import BadRequest, Problem, blank, language_for, problem_of, respond
@@ -24,6 +26,8 @@ log = structlog.get_logger(__name__)
 SERVICES: Final = web.AppKey("services", Services)
 TOKENS: Final = web.AppKey("tokens", TokenBook)
 SCHEDULE: Final = web.AppKey("schedule", ScheduleDesk)
+SELFTEST: Final = web.AppKey("selftest", SelfTestDesk)
+SIRENS: Final = web.AppKey("sirens", SirenDesk)
 CONNECTIONS: Final = web.AppKey("connections", Connections)
 TOKEN: Final = web.RequestKey("token", Token)
 

@@ -17,6 +17,7 @@ from broadcast_core.mode import effective
 from broadcast_core.model import Channel, DeliveryKey, DeliveryKind, Mode, MsgType, Progress, Reason
 from broadcast_core.outbox import Evidence
 from broadcast_core.report import State, live_counts
+from broadcast_core.selftest import SelfTestDesk
 from broadcast_core.services import Services
 from broadcast_core.web.connections import Connections
 from broadcast_core.web.presence import presence_counts
@@ -34,7 +35,7 @@ _ARRIVED: Final = "arrived"
 class Metrics:
     """The metrics of one process."""
 
-    def __init__(self, services: Services, connections: Connections) -> None:
+    def __init__(self, services: Services, tests: SelfTestDesk, connections: Connections) -> None:
         self.registry: Final = CollectorRegistry()
         self._services = services
         self._uncounted: list[Sequence[Evidence]] = []
@@ -57,7 +58,7 @@ class Metrics:
             namespace=_NAMESPACE, registry=self.registry, buckets=_BUCKETS,
         )  # fmt: skip
         self._begin_at_zero()
-        self.registry.register(_Now(services, connections))
+        self.registry.register(_Now(services, tests, connections))
         services.dispatch.settler.observers.append(self.durable)
 
     def accepted(self, msg_type: MsgType) -> None:
@@ -121,14 +122,16 @@ METRICS: Final = web.AppKey("metrics", Metrics)
 class _Now(Collector):
     """What stands in memory at the moment of the scrape."""
 
-    def __init__(self, services: Services, connections: Connections) -> None:
+    def __init__(self, services: Services, tests: SelfTestDesk, connections: Connections) -> None:
         self._services = services
+        self._tests = tests
         self._connections = connections
 
     def collect(self) -> Iterator[Metric]:
         services = self._services
         yield self._deliveries()
         yield self._presence()
+        yield from self._freshness()
         yield GaugeMetricFamily(
             f"{_NAMESPACE}_receipts_waiting", "Receipts not yet durable", value=services.dispatch.settler.waiting
         )
@@ -153,6 +156,28 @@ class _Now(Collector):
             "Connections closed to make room for newer ones",
             value=self._connections.evicted,
         )
+
+    def _freshness(self) -> Iterator[Metric]:
+        """Counts, not shares: who adds up districts must not add up quotients."""
+        endpoints = GaugeMetricFamily(
+            f"{_NAMESPACE}_selftest_endpoints", "Endpoints in service, by their last silent proof",
+            labels=["channel", "proven"],
+        )  # fmt: skip
+        oldest = GaugeMetricFamily(
+            f"{_NAMESPACE}_selftest_oldest_timestamp_seconds", "When the endpoint proven longest ago was proven",
+            labels=["channel"],
+        )  # fmt: skip
+        for channel, fresh in self._tests.freshness().items():
+            stale = fresh.endpoints - fresh.proven_week - fresh.never
+            for proven, n in (
+                ("24h", fresh.proven_day), ("7d", fresh.proven_week - fresh.proven_day), ("older", stale),
+                ("never", fresh.never),
+            ):  # fmt: skip
+                endpoints.add_metric([channel.value, proven], n)
+            if fresh.oldest is not None:
+                oldest.add_metric([channel.value], fresh.oldest.timestamp())
+        yield endpoints
+        yield oldest
 
     def _modes(self) -> Iterator[Metric]:
         services = self._services

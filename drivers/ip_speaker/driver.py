@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
 from typing import Any, Final, Self
@@ -29,6 +29,7 @@ from broadcast_core.model import (
     Progress,
     Query,
     Receipt,
+    SelfTest,
     SoundClass,
     Start,
     Stop,
@@ -41,6 +42,7 @@ from drivers.ip_speaker.link import Link, LinkDown
 from drivers.ip_speaker.membership import Zones, ZoneTopics
 from drivers.ip_speaker.roll_call import RollCall
 from drivers.ip_speaker.wire import Topics, Up, command
+from drivers.ip_speaker.wire.selftest import selftest_command
 
 log = structlog.get_logger(__name__)
 
@@ -99,7 +101,7 @@ class IpSpeakerDriver:
         access = Access(settings, password)
         # Connections of their own: alerts never queue behind publicity, hellos, their answers, or receipts.
         self._commands = Link(access, f"{domain}-commands")
-        self._publicity = Link(access, f"{domain}-publicity")
+        self._calm = Link(access, f"{domain}-calm")  # publicity and tests
         self._desk = Link(access, f"{domain}-desk")
         # Read by our own reader too: aiomqtt queues without a bound what comes faster than it is taken.
         self._roll = Collector(
@@ -116,7 +118,7 @@ class IpSpeakerDriver:
     async def __aenter__(self) -> Self:
         for name, work in (
             ("commands", self._commands.run),
-            ("publicity", self._publicity.run),
+            ("calm", self._calm.run),
             ("desk", self._desk.run),
             ("roll", self._roll.run),
             ("receipts", self._receipts.run),
@@ -132,14 +134,14 @@ class IpSpeakerDriver:
 
     async def ready(self) -> None:
         """All connections are up."""
-        links = (self._commands, self._publicity, self._desk, self._roll, self._receipts)
+        links = (self._commands, self._calm, self._desk, self._roll, self._receipts)
         await asyncio.gather(*(link.wait_up() for link in links))
 
     async def send(self, deliveries: Sequence[Delivery]) -> None:
         orders = [d for d in deliveries if isinstance(d.order, Orders)]
-        publicity = [d for d in deliveries if _is_publicity(d.order)]
-        others = [d for d in deliveries if not isinstance(d.order, Orders) and not _is_publicity(d.order)]
-        for link, part in ((self._commands, others), (self._publicity, publicity)):
+        calm = [_on_its_own(d) for d in deliveries if _may_wait(d.order)]
+        others = [d for d in deliveries if not isinstance(d.order, Orders) and not _may_wait(d.order)]
+        for link, part in ((self._commands, others), (self._calm, calm)):
             if part:
                 await self._publish(link, [await self._sign(group) for group in _groups(part)])
                 # Our own word, not an endpoint's: put together only when the first rush of receipts is over.
@@ -193,6 +195,8 @@ class IpSpeakerDriver:
                 return command.encode(command.stop_command(order, target, stamp)), KeyScope.CONTROL, order.expires
             case ModeChange():
                 return command.encode(command.mode_command(order, target, stamp)), KeyScope.CONTROL, order.expires
+            case SelfTest():
+                return command.encode(selftest_command(order, target, stamp)), KeyScope.TEST, order.expires
             case Query():
                 return command.encode(command.query_command(order, target, stamp)), KeyScope.CONTROL, order.expires
             case _:
@@ -237,7 +241,7 @@ class IpSpeakerDriver:
         events: list[FieldEvent] = []
         for delivery in deliveries:
             order = delivery.order
-            if isinstance(order, (Start, Stop, ModeChange)):
+            if isinstance(order, (Start, Stop, ModeChange, SelfTest)):
                 kind = DeliveryKind.STOP if isinstance(order, Stop) else DeliveryKind.START
                 key = DeliveryKey(
                     alert_id=order.alert_id, revision=order.revision, kind=kind, endpoint_id=delivery.endpoint.id
@@ -274,12 +278,27 @@ def _groups(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
     groups: list[list[Delivery]] = []
     for (_, via), group in by_way.items():
         size = len(group) if via is not None else _TARGETS_IN_A_MESSAGE
+        if _is_test(group[0].order):
+            size = 1
         groups += [group[i : i + size] for i in range(0, len(group), size)]
     return groups
 
 
-def _is_publicity(order: Order) -> bool:
-    return isinstance(order, Start) and order.standing.sound_class is SoundClass.PUBLICITY
+def _may_wait(order: Order) -> bool:
+    """Publicity and tests."""
+    return _is_test(order) or (isinstance(order, Start) and order.standing.sound_class is SoundClass.PUBLICITY)
+
+
+def _is_test(order: Order) -> bool:
+    """What the key for tests signs: a speaker obeys it only where it is the one target."""
+    return isinstance(order, SelfTest) or (isinstance(order, Start) and _scope_of(order) is KeyScope.TEST)
+
+
+def _on_its_own(delivery: Delivery) -> Delivery:
+    """A test never goes by a zone's topic, however the plan would save a message."""
+    if delivery.via is None or not _is_test(delivery.order):
+        return delivery
+    return replace(delivery, via=None, via_version=0, excluded=())
 
 
 def _scope_of(start: Start) -> KeyScope:

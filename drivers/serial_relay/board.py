@@ -17,6 +17,7 @@ from typing import Final
 from broadcast_core.model import Reason
 from drivers.serial_relay import rtu, wire
 from drivers.serial_relay.coil import Coil, Intent
+from drivers.serial_relay.proving import Proving
 
 CONFIRM_S: Final = 2.0  # how often a board with a closed coil is read
 IDLE_CHECK_S: Final = 10.0  # how often an idle board is read: presence, and coils that somebody else closed
@@ -60,6 +61,7 @@ class Board:
         self.line = line
         self.config = config
         self.coils = tuple(Coil(settings.max_on_s, report) for _ in range(config.coils))
+        self.proving = Proving(config, report)
         self.failures = 0
         self.served_at = 0.0
         self._reply_timeout_s = settings.reply_timeout_s
@@ -86,7 +88,7 @@ class Board:
             return Rank.STOP_WRITE if urgent else Rank.WRITE
         if not self._proven:
             return Rank.STOP_READ if urgent else Rank.READ
-        return Rank.CHECK if now >= self._check_at else None
+        return Rank.CHECK if now >= self._check_at or self._may_prove(now) else None
 
     def next_edge(self, now: float) -> float:
         """When its coils' wishes change next; infinity if only an order can change them."""
@@ -96,7 +98,13 @@ class Board:
     def next_need(self, now: float) -> float:
         """When `need` has to be asked again at the latest."""
         own = self._retry_at if self.failures else min(self._check_at, self._rearm_at)
+        if not self.failures and self._may_prove(now):
+            own = now
         return min(own, self.next_edge(now))
+
+    def reads_timer(self, now: float) -> bool:
+        """Whether the read that is due is the timer's, for a self-test."""
+        return self._proven and not self.failures and self._may_prove(now) and self.proving.wants_timer(now)
 
     def plan(self, now: float) -> Write | None:
         """The write that is due, or None if it is the read."""
@@ -163,7 +171,10 @@ class Board:
         written = self._written
         if written is None or bits != written.bits:
             wanted = "" if written is None else _text(written.bits)
-            self.failed(Reason.READBACK_DIFFERS, f"wrote {wanted}, read {_text(bits)}", at)
+            detail = f"wrote {wanted}, read {_text(bits)}"
+            if written is not None:
+                self.proving.failed(Reason.READBACK_DIFFERS, detail, at)
+            self.failed(Reason.READBACK_DIFFERS, detail, at)
             return
         self._latency_s = latency_s
         self._proven = True
@@ -174,6 +185,7 @@ class Board:
         for coil, intent in zip(self.coils, written.intents, strict=True):
             coil.proved(intent, written.acknowledged_at, at)
         self._present(online=True, at=at, detail="")
+        self.proving.coils(bits, at)
 
     def answered_badly(self, answer: rtu.Refused | rtu.Wrong | rtu.Silent, at: float) -> None:
         """It did not do, or did not say, what it was asked."""
@@ -198,10 +210,13 @@ class Board:
             coil.troubled(reason, detail, doubt=doubt)
         if self.failures > 1:
             self._present(online=False, at=at, detail=f"{reason}: {detail}")
+            self.proving.failed(reason, detail, at)
 
     def unreachable(self, detail: str, at: float) -> None:
         """Its port is gone. When it is back the board is as new."""
         self._doubt(at)
+        if self.failures:  # the first time may have been a replugged adapter
+            self.proving.failed(Reason.PORT_LOST, detail, at)
         self.failures = max(self.failures, 1)
         self._retry_at = at
         for coil in self.coils:
@@ -226,6 +241,10 @@ class Board:
         self._retry_at = now
 
     # Inside.
+
+    def _may_prove(self, now: float) -> bool:
+        """A self-test waits, and no alert wants the board."""
+        return self.proving.due(now) and not self.busy
 
     def _doubt(self, at: float) -> None:
         self._written, self._proven = None, False

@@ -29,6 +29,7 @@ from broadcast_core.model import (
     Query,
     Reason,
     Receipt,
+    SelfTest,
     Start,
     Stop,
 )
@@ -94,7 +95,7 @@ class SerialRelayDriver:
         untold = False
         for delivery in deliveries:
             match delivery.order:
-                case Start() | Stop() as order:
+                case Start() | Stop() | SelfTest() as order:
                     receipts, passed_on = self._take(delivery, order)
                     told += receipts
                     untold |= not passed_on
@@ -119,25 +120,30 @@ class SerialRelayDriver:
 
     # Orders.
 
-    def _take(self, delivery: Delivery, order: Start | Stop) -> tuple[Sequence[Receipt], bool]:
+    def _take(self, delivery: Delivery, order: Start | Stop | SelfTest) -> tuple[Sequence[Receipt], bool]:
         """Remember an order and pass it on. Returns what can be said at once, and whether a worker has heard it."""
         key = orders.key_of(delivery.endpoint, order)
         try:
-            message = (
-                orders.sound(delivery, order, self._coils, self._monotonic)
-                if isinstance(order, Start)
-                else orders.silence(delivery, order, self._coils, self._monotonic)
-            )
+            message = self._message(delivery, order)
         except orders.Unsupported as refusal:
             return [self._failed(key, Reason.UNSUPPORTED, str(refusal))], True
         if held := self._ledger.receipts(key):
             return held, True
         tree = self._tree
-        if tree is None and isinstance(order, Start):
+        if tree is None and not isinstance(order, Stop):
             return [], False
         if self._ledger.put(message, time.monotonic()) and tree is not None:
             tree.tell(message)
         return [], tree is not None
+
+    def _message(self, delivery: Delivery, order: Start | Stop | SelfTest) -> wire.Sound | wire.Silence | wire.Prove:
+        match order:
+            case Start():
+                return orders.sound(delivery, order, self._coils, self._monotonic)
+            case Stop():
+                return orders.silence(delivery, order, self._coils, self._monotonic)
+            case SelfTest():
+                return orders.prove(delivery, order, self._coils, self._monotonic)
 
     def _held(self, alert_id: str, revision: int, endpoint_id: str) -> Sequence[Receipt]:
         keys = [

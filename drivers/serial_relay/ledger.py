@@ -23,7 +23,7 @@ CRASHED_AFTER_S: Final = 10.0
 class Entry:
     """One order and what is known of it."""
 
-    order: wire.Sound | wire.Silence
+    order: wire.Sound | wire.Silence | wire.Prove
     receipts: list[Receipt] = field(default_factory=list)
     proof: wire.Proof | None = None
 
@@ -32,7 +32,7 @@ class Entry:
         """Whether a worker has nothing left to do about it."""
         return any(r.progress.ended and r.retry_after is None for r in self.receipts)
 
-    def again(self) -> wire.Sound | wire.Silence:
+    def again(self) -> wire.Sound | wire.Silence | wire.Prove:
         """The order as a new worker has to hear it."""
         if isinstance(self.order, wire.Silence) or self.proof is None:
             return self.order
@@ -45,7 +45,7 @@ class Ledger:
     def __init__(self) -> None:
         self._entries: dict[DeliveryKey, Entry] = {}
 
-    def put(self, order: wire.Sound | wire.Silence, now: float) -> bool:
+    def put(self, order: wire.Sound | wire.Silence | wire.Prove, now: float) -> bool:
         """Remember an order; False if it is known."""
         self._forget(now)
         if order.key in self._entries:
@@ -70,7 +70,7 @@ class Ledger:
         if (entry := self._entries.get(key)) is not None:
             entry.proof = proof
 
-    def again(self, now: float) -> list[wire.Sound | wire.Silence]:
+    def again(self, now: float) -> list[wire.Sound | wire.Silence | wire.Prove]:
         """What a new worker is told, stops first. A start that had been given to a worker before comes with the
         proof so far, even if there is none, because its worker has died over it."""
         self._forget(now)

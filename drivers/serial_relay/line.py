@@ -41,6 +41,10 @@ class Line:
                 return board.coils[number]
         return None
 
+    def board(self, unit: int) -> Board | None:
+        """The board with this address, or None."""
+        return next((board for board in self.boards if board.config.unit == unit), None)
+
     def wake(self) -> None:
         """An order has come: look again now."""
         self._wake.set()
@@ -98,6 +102,9 @@ class Line:
         """One step with one board: arm its timer and write, or read."""
         unit, patience = board.config.unit, board.patience_s
         write = board.plan(now)
+        if write is None and board.reads_timer(now):
+            await self._read_timer(port, board)
+            return
         if write is None:
             answer, took = await port.exchange(rtu.read_coils(unit, board.config.coils), patience)
             if self._accepted(answer, board):
@@ -114,6 +121,16 @@ class Line:
         answer, took = await port.exchange(rtu.write_coils(unit, write.bits), patience)
         if self._accepted(answer, board):
             board.acknowledged(write, time.monotonic(), took)
+
+    async def _read_timer(self, port: Port, board: Board) -> None:
+        register = board.config.timer_register
+        assert register is not None  # only then it is asked for
+        answer, _ = await port.exchange(rtu.read_registers(board.config.unit, register), board.patience_s)
+        if isinstance(answer, rtu.Refused):  # a board may keep its register to itself and be sound
+            self._answered_at = time.monotonic()
+            board.proving.timer(answer, time.monotonic())
+        elif self._accepted(answer, board):
+            board.proving.timer(answer, time.monotonic())
 
     def _accepted(self, answer: rtu.Answer, board: Board) -> TypeGuard[rtu.Good]:
         """Whether the board did as it was asked; what it did instead goes on its account."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Final
 
 from broadcast_core.clock import to_ms
 from broadcast_core.config import Board, Serial
@@ -14,6 +15,8 @@ from broadcast_core.model import (
     DeliveryKind,
     Domain,
     Endpoint,
+    SelfTest,
+    SoundClass,
     Sounded,
     Start,
     Stop,
@@ -22,6 +25,10 @@ from drivers.serial_relay import wire
 
 Coils = Mapping[tuple[str, int], int]  # (line, unit) -> how many coils the board has
 Monotonic = Callable[[datetime], float]  # where an aware instant lies on the monotonic clock
+
+
+# No playlist and no technician's test ever sounds a siren, whatever it carries.
+_NEVER: Final = frozenset({SoundClass.PUBLICITY, SoundClass.TEST})
 
 
 class Unsupported(Exception):
@@ -54,9 +61,9 @@ def boards_without_timer(settings: Serial) -> list[tuple[str, int]]:
     return [(line.name, board.unit) for line in settings.lines for board in line.boards if board.timer is None]
 
 
-def key_of(endpoint: Endpoint, order: Start | Stop) -> DeliveryKey:
+def key_of(endpoint: Endpoint, order: Start | Stop | SelfTest) -> DeliveryKey:
     """The identity of an order's delivery to an endpoint."""
-    kind = DeliveryKind.START if isinstance(order, Start) else DeliveryKind.STOP
+    kind = DeliveryKind.STOP if isinstance(order, Stop) else DeliveryKind.START
     return DeliveryKey(alert_id=order.alert_id, revision=order.revision, kind=kind, endpoint_id=endpoint.id)
 
 
@@ -70,6 +77,8 @@ def sound(delivery: Delivery, start: Start, coils: Coils, monotonic: Monotonic) 
     content = start.content
     if not isinstance(content, Sounded):
         raise Unsupported("a horn sounds patterns only")
+    if start.standing.sound_class in _NEVER and not start.silent:
+        raise Unsupported(f"class {start.standing.sound_class.name.lower()} closes no relay")
     if not start.silent and not _may_sound(start.domain, delivery.endpoint):
         raise Unsupported(f"an order of domain {start.domain} closes no relay of a real horn")
     return wire.Sound(
@@ -92,6 +101,15 @@ def silence(delivery: Delivery, stop: Stop, coils: Coils, monotonic: Monotonic) 
         key=key_of(delivery.endpoint, stop),
         coil=_coil(delivery.endpoint.coil, coils),
         expires=monotonic(stop.expires),
+    )
+
+
+def prove(delivery: Delivery, test: SelfTest, coils: Coils, monotonic: Monotonic) -> wire.Prove:
+    """The order to read back. Raises Unsupported."""
+    return wire.Prove(
+        key=key_of(delivery.endpoint, test),
+        coil=_coil(delivery.endpoint.coil, coils),
+        expires=monotonic(test.expires),
     )
 
 

@@ -14,11 +14,12 @@ from typing import Final
 from pymodbus.framer import FramerRTU
 from pymodbus.pdu import ModbusPDU, ReadCoilsRequest
 from pymodbus.pdu.bit_message import WriteMultipleCoilsRequest
-from pymodbus.pdu.register_message import WriteSingleRegisterRequest
+from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, WriteSingleRegisterRequest
 
 Bits = tuple[bool, ...]
 
 _READ_COILS: Final = 0x01
+_READ_REGISTERS: Final = 0x03
 _WRITE_COILS: Final = 0x0F
 _EXCEPTION: Final = 0x80
 _EXCEPTION_SIZE: Final = 5
@@ -35,13 +36,15 @@ class Request:
     frame: bytes
     echo: bytes | None
     coils: int = 0
+    registers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Good:
-    """The board did it, or these are its coils."""
+    """The board did it, or these are its coils or registers."""
 
     bits: Bits = ()
+    values: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,12 @@ def read_coils(unit: int, count: int) -> Request:
     return Request(unit=unit, function=_READ_COILS, frame=frame, echo=None, coils=count)
 
 
+def read_registers(unit: int, address: int, count: int = 1) -> Request:
+    """FC03: read holding registers (the board's switch-off timer)."""
+    frame = _frame(ReadHoldingRegistersRequest(address=address, count=count, dev_id=unit))
+    return Request(unit=unit, function=_READ_REGISTERS, frame=frame, echo=None, registers=count)
+
+
 def write_register(unit: int, address: int, value: int) -> Request:
     """FC06: set one holding register (the board's switch-off timer)."""
     frame = _frame(WriteSingleRegisterRequest(address=address, registers=[value], dev_id=unit))
@@ -107,6 +116,12 @@ def _judge(request: Request, frame: bytes) -> Good | Refused | Wrong:
         return Wrong(f"answered function {function:#04x} to {request.function:#04x}")
     if request.echo is not None:
         return Good() if frame == request.echo else Wrong(f"echoed {frame[2:-2].hex()}")
+    if request.registers:
+        if frame[2] != 2 * request.registers:
+            return Wrong(f"sent {frame[2]} bytes for {request.registers} registers")
+        return Good(
+            values=tuple(int.from_bytes(frame[3 + 2 * n : 5 + 2 * n], "big") for n in range(request.registers))
+        )
     if frame[2] != (request.coils + 7) // 8:
         return Wrong(f"sent {frame[2]} bytes for {request.coils} coils")
     return Good(tuple(bool(frame[3 + n // 8] >> n % 8 & 1) for n in range(request.coils)))

@@ -1,6 +1,6 @@
 """The words between the three processes of the serial driver: JSON, one message a line, no I/O here.
 
-    core ══ control (socket pair) ══ worker        Configure, Sound, Silence, Begin ⇄ Up, Events, Note
+    core ══ control (socket pair) ══ worker        Configure, Sound, Silence, Prove, Begin ⇄ Up, Events, Note
     core ── stdin, stdout ────────── guard         Configure ⇄ Alive, Opened
     guard ══ beats (socket pair) ═══ worker        Beat, Bye →
 
@@ -98,6 +98,14 @@ class Silence(Message, frozen=True, tag="silence"):
     expires: float
 
 
+class Prove(Message, frozen=True, tag="prove"):
+    """Read the board of a coil back, coils and timer, when nothing else wants it; closes nothing."""
+
+    key: DeliveryKey
+    coil: Coil
+    expires: float
+
+
 class Begin(Message, frozen=True, tag="begin"):
     """All that was live has been said again: boards that have none of it are now switched off."""
 
@@ -187,7 +195,7 @@ class Opened(Message, frozen=True, tag="opened"):
     unproven: tuple[tuple[str, int], ...] = ()
 
 
-ToWorker = Configure | Sound | Silence | Begin
+ToWorker = Configure | Sound | Silence | Prove | Begin
 FromWorker = Up | Events | Note
 ToGuard = Configure | Beat | Bye
 FromGuard = Alive | Opened

@@ -75,16 +75,19 @@ class Worker:
         over.set()
 
     def _take(self, message: wire.ToWorker) -> None:
-        if not isinstance(message, wire.Sound | wire.Silence):
+        if not isinstance(message, wire.Sound | wire.Silence | wire.Prove):
             return
         line = self._lines.get(message.coil.line)
         coil = line.coil(message.coil.unit, message.coil.number) if line is not None else None
-        if line is None or coil is None:
+        board = line.board(message.coil.unit) if line is not None else None
+        if line is None or board is None or coil is None:
             self._note("unknown_coil", {"coil": str(message.coil)})  # the driver has refused it already
             return
         now = time.monotonic()
         if isinstance(message, wire.Sound):
             coil.sound(message, now)
+        elif isinstance(message, wire.Prove):
+            board.proving.take(message, now)
         else:
             coil.silence(message, now)
         line.wake()

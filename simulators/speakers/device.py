@@ -20,6 +20,7 @@ from drivers.ip_speaker.wire.command import (
     ModeCommand,
     OrdersCommand,
     QueryCommand,
+    SelfTestCommand,
     StartCommand,
     StopCommand,
     Target,
@@ -36,6 +37,7 @@ from simulators.speakers.ledger import Ledger, unsupported
 from simulators.speakers.loudspeaker import Loudspeaker
 from simulators.speakers.membership import Aim, acceptable, aim, move
 from simulators.speakers.memory import Memory
+from simulators.speakers.selftest import SelfTests
 from simulators.speakers.signed_time import DeviceClock
 
 FIRMWARE: Final = "tocsin-simulator/1"
@@ -80,6 +82,7 @@ class Device:
         self._day = Day(memory, clock, random, habits.report_spread_ms)
         self._speaker = Loudspeaker(self.player, self._ledger, self._day, memory, clock)
         self._greeting = Greeting(random)
+        self.tests: Final = SelfTests(self._ledger, clock, random)
         self._downloads = Downloads(random, memory.store)
         self._tones_wanted: dict[str, str] = {}  # name -> hash
         self._position: dict[str, tuple[int, int]] = {}  # of what the player holds, in the order of all commands
@@ -126,7 +129,10 @@ class Device:
         command = verdict.command
         if isinstance(command, BeaconCommand):
             return self._beacon(command, now)
+        ahead_ms = self.clock.now(now) - command.iat
         self.clock.not_before(command.iat, now)
+        if isinstance(command, SelfTestCommand):
+            return self._self_test(command, ahead_ms, now)
         if isinstance(command, StartCommand):
             return self._start(verdict, command, now)
         if isinstance(command, StopCommand):
@@ -140,16 +146,17 @@ class Device:
     def fetched(self, sha256: str, body: Fetched | None, now: int) -> list[Effect]:
         """The body that was asked for came, or (None) did not."""
         names = [name for name, wanted in self._tones_wanted.items() if wanted == sha256]
+        tested = self.tests.fetched(sha256, body, now)
         result = self._downloads.came(sha256, body, bool(names) or self.player.lacks(sha256))
         if result is None:
-            return []
+            return tested
         if isinstance(result, Fetch):
-            return [result]
+            return [*tested, result]
         for name in names:
             del self._tones_wanted[name]
             if isinstance(result, Sound):
                 self.memory.tones[name] = result
-        return self._speaker.supply(sha256, result, now)
+        return tested + self._speaker.supply(sha256, result, now)
 
     def woken(self, now: int) -> list[Effect]:
         """`next_wake` has come."""
@@ -260,6 +267,14 @@ class Device:
         effects += self._speaker.set_mode(change.mode, change.volume_floor, change.order, now)
         effects.append(self._ledger.wrote(change, "finished", now))
         return effects
+
+    def _self_test(self, test: SelfTestCommand, ahead_ms: int, now: int) -> list[Effect]:
+        if self._aim(test.target) is not Aim.ME or not self._greeting.greeted:
+            return []  # who is owed an answer says it again
+        if test.order <= self.memory.floor and not self.tests.knows(test):
+            self.refused["old"] += 1
+            return []
+        return self.tests.take(test, ahead_ms, now)
 
     def _query(self, query: QueryCommand, now: int) -> list[Effect]:
         if query.exp < self.clock.now(now) or self._aim(query.target) is Aim.OTHERS:

@@ -33,6 +33,8 @@ class FaultKind(StrEnum):
     REORDERED_RECEIPTS = "reordered-receipts"  # each held for up to `seconds`
     LOST_RECEIPTS = "lost-receipts"  # each with `chance`; it remembers them
     CLOCK = "clock"  # `seconds` off, and drifting by `ppm`
+    AMPLIFIER = "amplifier"  # dead: it plays and nobody hears it; its own loop shows it in a self-test
+    STORAGE = "storage-full"
     REBOOT = "reboot"  # once, `seconds` after its receipt `at`
 
 
@@ -61,6 +63,8 @@ class Afflictions(Struct, frozen=True, kw_only=True):
     loses: float = 0.0  # a chance
     skew_ms: int = 0
     drift_ppm: float = 0.0
+    amplifier_dead: bool = False
+    storage_full: bool = False
     reboot_at: str | None = None
     reboot_after_s: float = 0.0
 
@@ -128,6 +132,8 @@ def _affliction(fault: Fault) -> dict[str, object]:
         FaultKind.REORDERED_RECEIPTS: {"held_s": seconds},
         FaultKind.LOST_RECEIPTS: {"loses": fault.chance},
         FaultKind.CLOCK: {"skew_ms": round(seconds * 1000), "drift_ppm": fault.ppm},
+        FaultKind.AMPLIFIER: {"amplifier_dead": True},
+        FaultKind.STORAGE: {"storage_full": True},
         FaultKind.REBOOT: {"reboot_at": fault.at, "reboot_after_s": seconds},
     }
     return table[kind]

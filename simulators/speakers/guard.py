@@ -18,7 +18,7 @@ from broadcast_core.clock import from_ms
 from broadcast_core.model import Domain, Standing
 from broadcast_core.signing import KeyScope, SignatureRefused, Verified, Verifier
 from drivers.ip_speaker.wire import MalformedMessage, command
-from drivers.ip_speaker.wire.command import Command, StartCommand, Target
+from drivers.ip_speaker.wire.command import Command, SelfTestCommand, StartCommand, Target
 
 # Which key may sign a start of which class; everything that is not a start needs CONTROL.
 SCOPE_OF_CLASS: Final = {
@@ -93,6 +93,8 @@ class Guard:
             return Refused("scope")
         if isinstance(read, StartCommand):
             return _admitted_start(read, token)
+        if isinstance(read, SelfTestCommand) and not _alone(read.target):
+            return Refused("scope")
         return Admitted(read)
 
     def _not_understood(self, verified: Verified) -> Verdict:
@@ -133,12 +135,19 @@ def nested_start(opener: Opener, token: bytes, me: str) -> tuple[Admitted, Start
 
 
 def _scope_for(read: Command) -> KeyScope:
+    if isinstance(read, SelfTestCommand):
+        return KeyScope.TEST
     return SCOPE_OF_CLASS[read.sound_class] if isinstance(read, StartCommand) else KeyScope.CONTROL
 
 
+def _alone(target: Target) -> bool:
+    """A test key reaches one endpoint at a time."""
+    return target.zone is None and len(target.endpoints) == 1
+
+
 def _admitted_start(read: StartCommand, token: bytes) -> Verdict:
-    if read.sound_class == "test" and (read.target.zone is not None or len(read.target.endpoints) != 1):
-        return Refused("scope")  # a test key reaches one endpoint at a time
+    if read.sound_class == "test" and not _alone(read.target):
+        return Refused("scope")
     try:
         return Admitted(read, read.standing, from_ms(read.iat if read.issued is None else read.issued), token)
     except OverflowError:

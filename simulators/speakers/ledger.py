@@ -19,7 +19,7 @@ ENDS: Final = {"FINISHED": "finished", "FAILED": "failed", "STOPPED": "stopped"}
 
 
 class Named(Protocol):
-    """What evidence is about: a start, a change of mode, or an item of the player."""
+    """What evidence is about: a start, a change of mode, a self-test, or an item of the player."""
 
     @property
     def alert(self) -> str: ...

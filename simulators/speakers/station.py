@@ -25,6 +25,7 @@ from simulators.speakers.fetch import AudioSource
 from simulators.speakers.guard import Opener
 from simulators.speakers.memory import Memory
 from simulators.speakers.played import PlayLog
+from simulators.speakers.selftest import Health
 from simulators.speakers.signed_time import DeviceClock, Oscillator
 
 log = structlog.get_logger(__name__)
@@ -135,7 +136,7 @@ class Station:
         """From now on exactly this is wrong with it."""
         before, self._afflictions = self._afflictions, now_wrong
         self._rebooted = False
-        self.device.player.hung = now_wrong.hung
+        self._wear(self.device)
         self.device.clock.glitch(now_wrong.skew_ms - before.skew_ms)
         self._oscillator.drift(self._loop.time(), now_wrong.drift_ppm)
         if now_wrong.offline:
@@ -184,8 +185,14 @@ class Station:
             self._random,
             self._world.habits,
         )
-        device.player.hung = self._afflictions.hung
+        self._wear(device)
         return device
+
+    def _wear(self, device: Device) -> None:
+        """The defects of its hardware, also after a reboot."""
+        wrong = self._afflictions
+        device.player.hung = wrong.hung
+        device.tests.health = Health(amplifier=not wrong.amplifier_dead, storage=not wrong.storage_full)
 
     def _power_off(self) -> None:
         now = self._loop.time()

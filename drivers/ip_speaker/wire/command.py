@@ -176,6 +176,16 @@ class Membership(Struct, frozen=True, kw_only=True):
     topic: str
 
 
+class SelfTestCommand(Envelope, tag="selftest", frozen=True, kw_only=True, omit_defaults=True):
+    """Prove yourself in silence: `parts` says what, `audio` is the file to fetch. For one endpoint only."""
+
+    alert: str
+    rev: int
+    parts: tuple[str, ...]
+    audio: Audio | None = None
+    clock_ms: int = 2000  # a clock further off than this is a failure
+
+
 class OrdersCommand(Envelope, tag="orders", frozen=True, kw_only=True, omit_defaults=True):
     """The whole truth for one device as of `order`: what is live, and where it belongs."""
 
@@ -193,13 +203,21 @@ class BeaconCommand(Envelope, tag="beacon", frozen=True, kw_only=True, omit_defa
     """Signed time."""
 
 
-Command = StartCommand | StopCommand | ModeCommand | QueryCommand | OrdersCommand | BeaconCommand
+Command = StartCommand | StopCommand | ModeCommand | SelfTestCommand | QueryCommand | OrdersCommand | BeaconCommand
 
 _decoder: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command)
 _encode: Final = msgspec.json.Encoder().encode
 _known: Final = {
     kind.__struct_config__.tag: {f.encode_name for f in msgspec.structs.fields(kind)} | {"act"}
-    for kind in (StartCommand, StopCommand, ModeCommand, QueryCommand, OrdersCommand, BeaconCommand)
+    for kind in (
+        StartCommand,
+        StopCommand,
+        ModeCommand,
+        SelfTestCommand,
+        QueryCommand,
+        OrdersCommand,
+        BeaconCommand,
+    )
 }
 
 
@@ -357,7 +375,7 @@ def query_command(query: Query, target: Target, stamp: Stamp) -> QueryCommand:
 
 __all__ = [
     "MOST_CLIPS", "VERSION", "Audio", "BeaconCommand", "ClipEntry", "Command", "Envelope", "MalformedMessage",
-    "Membership", "ModeCommand", "OrdersCommand", "QueryCommand", "SpokenContent", "Stamp", "StartCommand",
-    "StopCommand", "Target", "audio_of", "decode", "encode", "mode_command", "query_command", "start_command",
-    "stop_command",
+    "Membership", "ModeCommand", "OrdersCommand", "QueryCommand", "SelfTestCommand", "SpokenContent", "Stamp",
+    "StartCommand", "StopCommand", "Target", "audio_of", "decode", "encode", "mode_command", "query_command",
+    "start_command", "stop_command",
 ]  # fmt: skip

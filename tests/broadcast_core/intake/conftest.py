@@ -46,6 +46,7 @@ from broadcast_core.model import (
     Receipt,
     Reference,
     Scope,
+    SelfTest,
     Severity,
     Spoken,
     Start,
@@ -110,7 +111,7 @@ class FieldInMemory:
         reason: Reason | None = None,
     ) -> None:
         order = delivery.order
-        if not isinstance(order, (Start, Stop, ModeChange)):
+        if not isinstance(order, (Start, Stop, ModeChange, SelfTest)):
             return
         kind = DeliveryKind.STOP if isinstance(order, Stop) else DeliveryKind.START
         key = DeliveryKey(
@@ -119,7 +120,7 @@ class FieldInMemory:
         receipt = Receipt(key=key, progress=progress, at=SystemClock().now(), retry_after=retry_after, reason=reason)
         self._events.put_nowait(Batch(channel=self._channel, events=(receipt,)))
 
-    def orders(self, kind: type[Start] | type[Stop] | type[ModeChange]) -> list[Delivery]:
+    def orders(self, kind: type[Start] | type[Stop] | type[ModeChange] | type[SelfTest]) -> list[Delivery]:
         return [d for d in self.sent if isinstance(d.order, kind)]
 
 

@@ -42,6 +42,7 @@ from broadcast_core.model import (
     Progress,
     Reason,
     Receipt,
+    SelfTest,
     Spoken,
     Start,
     Stop,
@@ -52,7 +53,12 @@ from broadcast_core.patterns import patterns
 from broadcast_core.registry import Change, Registry
 from broadcast_core.registry import rows as registry_rows
 from broadcast_core.reserve import Reserve
+from broadcast_core.selftest import SelfTestDesk, SelfTestRunner
+from broadcast_core.selftest.book import Book
 from broadcast_core.services import Services
+from broadcast_core.siren import SirenDesk, templates
+from broadcast_core.siren import rows as siren_rows
+from broadcast_core.siren.signals import Signals
 from broadcast_core.stop import ExpressLane
 from broadcast_core.store import Store
 from broadcast_core.tokens import TokenBook, TokenScope
@@ -145,7 +151,7 @@ class Loopback:
             raise DriverUnavailable(self.channel, "unplugged")
         self.sent += deliveries
         for delivery in deliveries:
-            if isinstance(delivery.order, (Start, Stop, ModeChange)):
+            if isinstance(delivery.order, (Start, Stop, ModeChange, SelfTest)):
                 self._answer(delivery, delivery.order)
 
     async def listen(self) -> AsyncIterator[Batch]:
@@ -173,7 +179,7 @@ class Loopback:
         news = Availability(endpoint_id=endpoint_id, presence=presence, at=SystemClock().now())
         self._events.put_nowait(Batch(channel=self.channel, events=[news]))
 
-    def _answer(self, delivery: Delivery, order: Start | Stop | ModeChange) -> None:
+    def _answer(self, delivery: Delivery, order: Start | Stop | ModeChange | SelfTest) -> None:
         stopping = isinstance(order, Stop)
         key = DeliveryKey(
             alert_id=order.alert_id,
@@ -213,6 +219,9 @@ class Core:
     database: Path
     express: ExpressLane
     planner: ScheduleDesk
+    tests: SelfTestDesk
+    tester: SelfTestRunner
+    sirens: SirenDesk
     listener: AsyncExitStack  # close it to take the server down
     disk: Disk
     users: dict[str, list[User]]  # who needs an item of the library
@@ -378,7 +387,25 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
         reference_lufs=-16.0,
         clock=clock,
     )
-    app = make_app(services, tokens, planner, limits)
+    book = Book()
+    await book.load(store, clock.now())
+    tests = SelfTestDesk(
+        book, settings=settings.selftest, store=store, live=live, registry=lambda: current[0],
+        modes=lambda: desk.modes, circumstances=planner.circumstances, clock=clock,
+    )  # fmt: skip
+    tester = SelfTestRunner(
+        tests, direct=direct, live=live, registry=lambda: current[0], circumstances=planner.circumstances,
+        file=ITEMS["news"].audio, clock=clock,
+    )  # fmt: skip
+    signals = Signals(
+        templates=templates(patterns()), intake=intake, express=express, live=live, store=store,
+        registry=lambda: current[0], sender=settings.policy.sender, clock=clock,
+    )  # fmt: skip
+    sirens = SirenDesk(
+        siren_rows.Stored(), signals=signals, store=store, registry=lambda: current[0], tz=settings.zone_info,
+        clock=clock,
+    )  # fmt: skip
+    app = make_app(services, tokens, planner, tests, sirens, limits)
     listener = await stack.enter_async_context(AsyncExitStack())
     address = await listener.enter_async_context(listening(app, Listener(port=0), app[CONNECTIONS]))
     http = await stack.enter_async_context(aiohttp.ClientSession())
@@ -392,6 +419,9 @@ async def start_core(stack: AsyncExitStack, directory: Path, limits: Limits) -> 
         database=directory / "tocsin.db",
         express=express,
         planner=planner,
+        tests=tests,
+        tester=tester,
+        sirens=sirens,
         listener=listener,
         disk=disk,
         users=users,

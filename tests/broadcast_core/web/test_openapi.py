@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from broadcast_core.audio.pcm import Pcm
 from broadcast_core.library import User
 from broadcast_core.model import Progress, Reason
+from broadcast_core.siren.rows import Event, EventState
 from broadcast_core.web.kit import SERVICES
 
 _KINDS: Mapping[str, Any] = {
@@ -104,7 +105,7 @@ async def test_the_document_is_whole(document: Any) -> None:
 async def test_every_route_is_documented_and_every_documented_route_exists(core: Any, document: Any) -> None:
     from broadcast_core.web import make_app
 
-    app = make_app(core.services, core.tokens, core.planner)
+    app = make_app(core.services, core.tokens, core.planner, core.tests, core.sirens)
     assert app[SERVICES] is core.services
     live = {(r.method, r.resource.canonical) for r in app.router.routes() if r.resource is not None}
     written = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
@@ -192,6 +193,30 @@ async def test_every_answer_fits_its_schema(core: Any, document: Any) -> None:
     await ask("DELETE", f"{schedule}/playlists/p", f"{schedule}/playlists/{{playlist_id}}", 409)
     await ask("DELETE", f"{schedule}/slots/s", f"{schedule}/slots/{{slot_id}}")
     await ask("DELETE", f"{schedule}/playlists/p", f"{schedule}/playlists/{{playlist_id}}")
+    tested, act, days = f"{v1}/selftest", f"{v1}/sirens/act", f"{v1}/sirens/calendar"
+    await ask("POST", f"{tested}/run", f"{tested}/run", 202, json={"zone": "N1"})
+    await ask("POST", f"{tested}/audible", f"{tested}/audible", 422, json={"zone": "D"})
+    await core.tester.step()
+    await ask("GET", tested, tested)
+    await ask("GET", f"{tested}/results?endpoint=SPK-1", f"{tested}/results")
+    await ask("GET", act, act)
+    yearly = {"template": "yearly-test", "area": ["district"]}
+    await ask("POST", act, act, 201, json=yearly)
+    await ask("POST", act, act, 409, json=yearly)
+    await ask("POST", f"{act}/next", f"{act}/next", json={})
+    await ask("POST", f"{act}/stop", f"{act}/stop", json={})
+    await ask("GET", act, act)
+    await core.express.drain()
+    event = Event(
+        template="changsha-1-november", date=date(datetime.now(UTC).year + 1, 11, 1), state=EventState.PROPOSED,
+        digest="", proposed_at=datetime.now(UTC),
+    )  # fmt: skip
+    await core.sirens.keep_event(event, "siren.propose", "test")
+    one_day, day = f"{days}/{{template}}/{{date}}", f"{days}/changsha-1-november/{event.date.isoformat()}"
+    await ask("POST", f"{day}/confirm", f"{one_day}/confirm", json={})
+    await ask("GET", days, days)
+    await ask("POST", f"{day}/withdraw", f"{one_day}/withdraw", json={})
+    await ask("POST", f"{day}/confirm", f"{one_day}/confirm", 409, json={})
     await ask("GET", f"{v1}/me", f"{v1}/me")
     await ask("GET", f"{v1}/tokens", f"{v1}/tokens")
     await ask("POST", f"{v1}/tokens", f"{v1}/tokens", 201, json={"actor": "x", "scopes": ["read"]})
