@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -18,7 +20,7 @@ from broadcast_core.audio.media import MediaStore
 from broadcast_core.audio.shelf import store_test_file, store_tones
 from broadcast_core.audio.voice import Announcer
 from broadcast_core.broker import EmbeddedBroker
-from broadcast_core.clock import SystemClock
+from broadcast_core.clock import Clock, SystemClock
 from broadcast_core.config import Listener, Settings
 from broadcast_core.dispatch import Dispatch
 from broadcast_core.driver import Driver
@@ -30,7 +32,8 @@ from broadcast_core.intake.speaking import Speaking
 from broadcast_core.journal import Journal
 from broadcast_core.keys import EndpointKeys, read_secret, secret_bytes, signing_keys
 from broadcast_core.library import Library
-from broadcast_core.model import Channel, Endpoint, Mode, PartResult
+from broadcast_core.live import Live
+from broadcast_core.model import AudioRef, Channel, Endpoint, Mode, PartResult, SirenPattern
 from broadcast_core.patterns import patterns
 from broadcast_core.recovery import next_epoch, recover
 from broadcast_core.registry import Change, Registry
@@ -155,6 +158,8 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         express = ExpressLane(live=live, dispatch=dispatch, store=store, journal=journal, clock=clock)
         stack.push_async_callback(express.drain)
 
+        runner: Runner
+
         async def registry_changed(registry: Registry, change: Change) -> None:
             speakers = [endpoint.id for endpoint in registry.ordered(Channel.SPEAKER)]
             await keys.provide(store, speakers, clock.now())  # first: nobody is told before its answer can be checked
@@ -181,64 +186,12 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(following.close)
         for alert in live:
             following.began(alert)
-        reminding = asyncio.create_task(keep_running("mode-reminder", desk.remind_forever), name="mode-reminder")
-        stack.push_async_callback(end, [reminding])
-        runner: Runner
-        planner = ScheduleDesk(
-            await schedule_rows.load(store),
-            store=store,
-            registry=current,
-            modes=lambda: desk.modes,
-            items=Shelf(library, _url(settings.media)).items,
-            changed=lambda: runner.look(),
-            tz=settings.zone_info,
-            reference_lufs=settings.voice.loudness_lufs,
-            clock=clock,
-        )
-        runner = Runner(planner.look, direct=direct, live=live, store=store, registry=current, clock=clock)
-        await runner.load()
-        stack.push_async_callback(end, [asyncio.create_task(keep_running("schedule", runner.run), name="schedule")])
-        book = Book()
-        await book.load(store, clock.now())
-        tests = SelfTestDesk(
-            book,
-            settings=settings.selftest,
-            store=store,
-            live=live,
-            registry=current,
-            modes=lambda: desk.modes,
-            circumstances=planner.circumstances,
-            clock=clock,
-        )
-        tester = SelfTestRunner(
-            tests,
-            direct=direct,
-            live=live,
-            registry=current,
-            circumstances=planner.circumstances,
-            file=test_file,
-            clock=clock,
-            account=_account(settings),
-        )
-        stack.push_async_callback(end, [asyncio.create_task(keep_running("selftest", tester.run), name="selftest")])
-        async with store.read() as connection:
-            stored_sirens = await siren_rows.load(connection)
-        signals = Signals(
-            templates=templates(known_patterns, settings.sirens_file),
-            intake=intake,
-            express=express,
-            live=live,
-            store=store,
-            registry=current,
-            sender=settings.policy.sender,
-            clock=clock,
-        )
-        await signals.load(stored_sirens)
-        sirens = SirenDesk(
-            stored_sirens, signals=signals, store=store, registry=current, tz=settings.zone_info, clock=clock
-        )
-        leader = SirenRunner(sirens, clock)
-        stack.push_async_callback(end, [asyncio.create_task(keep_running("sirens", leader.run), name="sirens")])
+        _keep(stack, "mode-reminder", desk.remind_forever)
+        base = _Base(settings, clock, store, live, current, direct, desk, intake, express)
+        shelf = Shelf(library, _url(settings.media))
+        planner, runner = await _schedule(base, shelf, stack)
+        tests = await _selftest(base, planner, test_file, stack)
+        sirens = await _sirens(base, known_patterns, stack)
         services = Services(
             settings=settings,
             store=store,
@@ -259,6 +212,103 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         await stack.enter_async_context(listening(api, settings.api, api[CONNECTIONS]))
         dispatch.wake(Channel)
         yield services
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What everything beside the alerts' own way is built on."""
+
+    settings: Settings
+    clock: Clock
+    store: Store
+    live: Live
+    registry: CurrentRegistry
+    direct: Direct
+    modes: ModeDesk
+    intake: Intake
+    express: ExpressLane
+
+
+def _keep(stack: AsyncExitStack, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """A task for as long as the core runs."""
+    stack.push_async_callback(end, [asyncio.create_task(keep_running(name, work), name=name)])
+
+
+async def _schedule(base: _Base, shelf: Shelf, stack: AsyncExitStack) -> tuple[ScheduleDesk, Runner]:
+    """Peacetime: what is saved, and what brings it to the speakers."""
+    runner: Runner
+    planner = ScheduleDesk(
+        await schedule_rows.load(base.store),
+        store=base.store,
+        registry=base.registry,
+        modes=lambda: base.modes.modes,
+        items=shelf.items,
+        changed=lambda: runner.look(),
+        tz=base.settings.zone_info,
+        reference_lufs=base.settings.voice.loudness_lufs,
+        clock=base.clock,
+    )
+    runner = Runner(
+        planner.look, direct=base.direct, live=base.live, store=base.store, registry=base.registry, clock=base.clock
+    )
+    await runner.load()
+    _keep(stack, "schedule", runner.run)
+    return planner, runner
+
+
+async def _selftest(base: _Base, planner: ScheduleDesk, test_file: AudioRef, stack: AsyncExitStack) -> SelfTestDesk:
+    """Endpoints that prove themselves at night."""
+    book = Book()
+    await book.load(base.store, base.clock.now())
+    tests = SelfTestDesk(
+        book,
+        settings=base.settings.selftest,
+        store=base.store,
+        live=base.live,
+        registry=base.registry,
+        modes=lambda: base.modes.modes,
+        circumstances=planner.circumstances,
+        clock=base.clock,
+    )
+    tester = SelfTestRunner(
+        tests,
+        direct=base.direct,
+        live=base.live,
+        registry=base.registry,
+        circumstances=planner.circumstances,
+        file=test_file,
+        clock=base.clock,
+        account=_account(base.settings),
+    )
+    _keep(stack, "selftest", tester.run)
+    return tests
+
+
+async def _sirens(base: _Base, known: Mapping[str, SirenPattern], stack: AsyncExitStack) -> SirenDesk:
+    """The siren calendar, and acts of several signals."""
+    async with base.store.read() as connection:
+        stored = await siren_rows.load(connection)
+    signals = Signals(
+        templates=templates(known, base.settings.sirens_file),
+        intake=base.intake,
+        express=base.express,
+        live=base.live,
+        store=base.store,
+        registry=base.registry,
+        sender=base.settings.policy.sender,
+        clock=base.clock,
+    )
+    await signals.load(stored)
+    sirens = SirenDesk(
+        stored,
+        signals=signals,
+        store=base.store,
+        registry=base.registry,
+        tz=base.settings.zone_info,
+        clock=base.clock,
+    )
+    _keep(stack, "sirens", SirenRunner(sirens, base.clock).run)
+    return sirens
 
 
 def _url(listener: Listener) -> str:
