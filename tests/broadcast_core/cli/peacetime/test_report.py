@@ -31,7 +31,7 @@ async def send_what_is_due(core: Any) -> None:
         clock=services.clock,
     )  # fmt: skip
     runner = Runner(
-        core.planner.circumstances, direct=direct, live=services.live, store=services.store,
+        core.planner.look, direct=direct, live=services.live, store=services.store,
         registry=services.registry, clock=services.clock,
     )  # fmt: skip
     await runner.load()
