@@ -197,6 +197,7 @@ class Retention(Section):
     """How many days what is over is kept; 0 is for ever. The audit is always kept."""
 
     alerts_days: int = Field(400, ge=0)  # messages with their deliveries and receipts, after they have expired
+    publicity_days: int = Field(60, ge=0)  # programmes and self-tests with theirs: some million rows a year
     chains_days: int = Field(800, ge=0)  # what tells an old message from a new one: never less than the alerts
     media_days: int = Field(30, ge=0)  # announcements of alerts that have expired
     idempotency_days: int = Field(30, ge=0)  # answers to requests that may be sent again

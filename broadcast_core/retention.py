@@ -23,6 +23,7 @@ from broadcast_core.audio.media import MediaStore
 from broadcast_core.clock import Clock, from_ms, to_ms
 from broadcast_core.errors import StorageFailed
 from broadcast_core.live import Live
+from broadcast_core.model import MessageKind
 from broadcast_core.store import Store
 from broadcast_core.store.schema import (
     alert,
@@ -33,6 +34,7 @@ from broadcast_core.store.schema import (
     filed,
     idempotency,
     media_item,
+    occurrence,
     receipt,
     selftest,
 )
@@ -46,6 +48,8 @@ _PORTION: Final = 500  # rows in one transaction (measured in SQLite: 1 ms, 9 at
 _BREATH_S: Final = 0.02
 _PAGE: Final = 200
 _FILES: Final = 100  # named in one audit row
+_WEIGHTY: Final = (MessageKind.ALERT, MessageKind.MODE)
+_DAILY: Final = (MessageKind.SLOT, MessageKind.TEST)
 _REMAINS: Final = "remains:"  # facts: alerts that are gone and whose deliveries and receipts are being removed
 _LOOKED: Final = "retention"  # fact: when it was looked last
 _JUMP: Final = timedelta(days=20)  # a clock that went further than this between two looks is not believed at once
@@ -97,7 +101,8 @@ class Retention:
             return removed
         for what, days, remove in (
             ("media", self._keep.media_days, self._announcements),  # before the alerts that name them
-            ("alert", self._keep.alerts_days, self._alerts),
+            ("alert", self._keep.alerts_days, partial(self._messages, kinds=_WEIGHTY)),
+            ("publicity", self._keep.publicity_days, partial(self._messages, kinds=_DAILY)),
             ("filed", self._keep.alerts_days, self._filed),
             ("chain", self._keep.chains_days, self._chains),
             ("cancelled", self._keep.chains_days, self._cancelled),
@@ -123,12 +128,16 @@ class Retention:
         await self._store.write(partial(_set_fact, name=_LOOKED, value=str(to_ms(now + _DAY if jumped else now))))
         return not jumped
 
-    async def _alerts(self, before: datetime) -> int:
-        """Alerts all of whose revisions are over, one transaction each; then what remains of them."""
+    async def _messages(self, before: datetime, *, kinds: Collection[MessageKind]) -> int:
+        """Messages all of whose revisions are over, one transaction each; then what remains of them."""
         a = alert.c
         newest = func.max(a.expires), func.max(a.accepted_at)
         over = (
-            select(a.alert_id).group_by(a.alert_id).having(*(n < to_ms(before) for n in newest)).order_by(newest[1])
+            select(a.alert_id)
+            .where(a.kind.in_([kind.value for kind in kinds]))
+            .group_by(a.alert_id)
+            .having(*(n < to_ms(before) for n in newest))
+            .order_by(newest[1])
         )
         async with self._store.read() as connection:
             found: Sequence[str] = (await connection.execute(over)).scalars().all()
@@ -146,6 +155,7 @@ class Retention:
             return 0  # revised in this moment
         revisions = (await connection.execute(delete(alert).where(alert.c.alert_id == alert_id))).rowcount
         messages = (await connection.execute(delete(filed).where(filed.c.alert_id == alert_id))).rowcount
+        await connection.execute(delete(occurrence).where(occurrence.c.alert_id == alert_id))
         await _set_fact(connection, f"{_REMAINS}{alert_id}", "")
         detail = {"what": "alert", "revisions": revisions, "filed": messages}
         await self._record(connection, alert_id, detail)

@@ -134,7 +134,7 @@ async def test_links_cancels_and_answers_go_after_their_own_days(site, retention
     assert [await count(site.store, t) for t in (alert, filed, chain, cancelled, idempotency)] == [0, 0, 2, 2, 1]
     removed = await retention(10 * DAY, idempotency_days=9).sweep()
     assert removed == {
-        "chain": 2, "cancelled": 2, "idempotency": 1, "alert": 0, "filed": 0, "media": 0, "selftest": 0,
+        "chain": 2, "cancelled": 2, "idempotency": 1, "alert": 0, "filed": 0, "media": 0, "selftest": 0, "publicity": 0,
     }  # fmt: skip
     assert [await count(site.store, t) for t in (chain, cancelled, idempotency)] == [0, 0, 0]
 
@@ -224,3 +224,37 @@ def test_links_are_never_kept_shorter_than_the_alerts() -> None:
     for alerts, chains in ((400, 399), (0, 800)):
         with pytest.raises(ValidationError):
             config.Retention(alerts_days=alerts, chains_days=chains)
+
+
+async def test_programmes_go_after_their_own_days_and_alerts_stay(site, retention) -> None:
+    from broadcast_core.intake.direct import Message
+    from broadcast_core.model import Channel, Domain, MessageKind, Mode, ModeChange
+
+    now = site.clock.now()
+    alert_id = (await site.intake.submit(site.alert("N"), actor="duty")).alert_id
+    # Whatever a slot's message carries, it is its kind that decides how long it is kept.
+    order = ModeChange(
+        alert_id="oslot", revision=1, domain=Domain.LIVE, mode=Mode.PEACETIME, issued_at=now,
+        expires=now + timedelta(minutes=10), actor="x",
+    )  # fmt: skip
+    await site.direct.open(
+        [
+            Message(
+                kind=MessageKind.SLOT,
+                alert_id="oslot",
+                revision=1,
+                starts={Channel.SPEAKER: order},
+                targets=site.intake.registry.ordered(Channel.SPEAKER),
+                expires=order.expires,
+                actor="x",
+                title="x",
+            )
+        ]
+    )
+    for live in list(site.live):
+        site.live.forget(live)
+    later = retention(10 * DAY, alerts_days=400, chains_days=800, publicity_days=5)
+    removed = await later.sweep()
+    assert removed["publicity"] == 1
+    assert [await count(site.store, table, "oslot") for table in (alert, delivery, receipt)] == [0, 0, 0]
+    assert await count(site.store, alert, alert_id) == 1
