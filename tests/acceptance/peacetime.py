@@ -161,9 +161,9 @@ class Peacetime:
             await asyncio.sleep(0.2)
 
     async def restart(self, ahead: timedelta) -> None:
-        """Restart the core with another clock, and let every speaker learn it."""
+        """Kill the core and start it with another clock, and let every speaker learn it."""
         site, self.ahead = self.site, ahead
-        await site.core.stop()
+        await site.core.kill()
         site.core.environment = faked(ahead)
         await site.core.start()
         for speaker in site.speakers:
