@@ -52,6 +52,7 @@ async def test_a_programme_starts_together_and_its_proofs_add_up(new_site: Any) 
     assert abs(item["played_s"] - sum(p.played_ms for p in starts) / 1000) < 0.01 * len(starts)
 
 
+@pytest.mark.timeout(300)  # a core on a busy machine takes its seconds to start
 async def test_twenty_restarts_around_its_start_make_one_start(new_site: Any) -> None:
     site = await new_site(speakers=60, habits=QUICK)
     peace = Peacetime(site)
