@@ -7,8 +7,9 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := .make
-# What the tests run against beside what pip brings: real brokers, gateways and databases, and a disk that fails.
-TEST_PACKAGES := mosquitto kannel kannel-extras postgresql strace
+# What the tests run against beside what pip brings: real brokers, gateways and databases, a disk that fails, a clock
+# that steps.
+TEST_PACKAGES := mosquitto kannel kannel-extras postgresql strace faketime
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
 .PHONY: help demo test quick bench lint fix messages clean
@@ -66,6 +67,7 @@ $(STAMP)/system: Makefile
 	[ -x /usr/sbin/bearerbox ] || missing="$$missing kannel"; \
 	[ -n "$$(find /usr/lib/kannel -name fakesmsc 2>/dev/null)" ] || missing="$$missing kannel-extras"; \
 	command -v strace >/dev/null || missing="$$missing strace"; \
+	[ -n "$$(find /usr/lib -name libfaketimeMT.so.1 2>/dev/null)" ] || missing="$$missing faketime"; \
 	[ -n "$$(find /usr/lib/postgresql -name initdb 2>/dev/null)" ] || missing="$$missing postgresql"; \
 	if [ -n "$$missing" ]; then echo "Installing by apt:$$missing"; \
 		$(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq $$missing >/dev/null; fi

@@ -37,6 +37,7 @@ _FIRST_ASK_S: Final = 2.0  # a speaker that got it answers within milliseconds; 
 _LONGEST_WAIT_S: Final = 30.0
 _SLACK: Final = timedelta(seconds=3)  # over the computed end, before the end's evidence is asked for
 _UNPROVEN_END: Final = timedelta(seconds=60)
+_LEAST_ASKED: Final = 2  # questions for a programme's sum, before it is given up
 _KEEP_COMPLETE: Final = timedelta(minutes=5)
 
 
@@ -116,7 +117,7 @@ class Chaser:
         over = [
             (entry, self._why(entry))
             for entry in live.deliveries.values()
-            if not entry.progress.ended and now >= _over_at(live, entry)
+            if not entry.progress.ended and now >= _over_at(live, entry) and not self._owes_an_answer(live, entry)
         ]
         if not over:
             return
@@ -124,6 +125,17 @@ class Chaser:
         await self._store.write(lambda c: outbox.expire(c, rows))
         for entry, _ in over:
             self._live.advance(live, entry, Progress.EXPIRED)
+
+    def _owes_an_answer(self, live: LiveAlert, entry: LiveDelivery) -> bool:
+        """Whether a speaker that has the programme has still to be asked for its sum, or to answer.
+
+        It may have reported while the core was away, to nobody. One that is not there says so in its next hello.
+        """
+        if live.proof_due is None or isinstance(entry.delivery.order, Stop) or entry.progress < Progress.RECEIVED:
+            return False
+        if self._presence.of(entry.key.endpoint_id) is Presence.OFFLINE:
+            return False
+        return entry.asked < _LEAST_ASKED or self._clock.monotonic() < entry.ask_at
 
     def _why(self, entry: LiveDelivery) -> Reason:
         if entry.progress <= Progress.SENT and entry.setback is not None:

@@ -12,8 +12,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,13 +28,14 @@ from broadcast_core import cap
 from broadcast_core.cli.demo.alert import demo_alert
 from broadcast_core.cli.demo.stage import Stage, free_ports
 from broadcast_core.keys import write_secret
-from broadcast_core.model import Channel, NamedValue
+from broadcast_core.model import Area, Channel, NamedValue
 from broadcast_core.provision import provision_from
+from broadcast_core.registry import Registry
 from broadcast_core.registry.dataset import generate, serial_lines
 from drivers.ip_speaker.wire import provision
 from simulators.relay import RelayField
 from simulators.sms_gateway import SmsGatewaySimulator
-from simulators.speakers import Fleet, Played
+from simulators.speakers import Faults, Fleet, FleetOptions, Habits, Played
 
 PASSWORD = "gateway-of-this-test"
 PATTERN = "test-beat"  # one second on, one off: many edges to lose
@@ -45,6 +46,7 @@ LONG = "Keep away from low ground and from the river. Take the stairs and not th
 _CONFIGURATION = """\
 data_dir = "{root}/data"
 language = "en"
+timezone = "{timezone}"
 patterns_file = "{root}/patterns.toml"
 [api]
 port = {api}
@@ -56,6 +58,7 @@ port = {mqtt}
 [voice]
 engine = "{engine}"
 repeats = {repeats}
+{more}
 [sms]
 password_file = "{root}/sms-password"
 rate_per_second = 1000.0
@@ -89,6 +92,7 @@ class CoreProcess:
     def __init__(self, config: Path, log: Path) -> None:
         self._command = [sys.executable, "-P", "-m", "broadcast_core", "serve", "--config", str(config)]
         self._log = log
+        self.environment: dict[str, str] = {}  # more of it, from the next start on
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -97,7 +101,8 @@ class CoreProcess:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"}, start_new_session=True, preexec_fn=_let_it_be_traced,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"} | self.environment,
+                start_new_session=True, preexec_fn=_let_it_be_traced,
             )  # fmt: skip
         assert self._process.stdout is not None
         async with asyncio.timeout(60):
@@ -169,8 +174,10 @@ class Site:
         """What all topics of live alerts begin with."""
         return "tocsin/1/live"
 
-    def alert(self, channels: str = "speaker", *, identifier: str = "", long: bool = False) -> bytes:
-        """A CAP message for the whole district; `long` is half a minute of speech for each repeat."""
+    def alert(
+        self, channels: str = "speaker", *, identifier: str = "", long: bool = False, zones: Iterable[str] = ()
+    ) -> bytes:
+        """A CAP message for zones, or the whole district; `long` is half a minute of speech for each repeat."""
         root = self.stage.registry.root
         now = datetime.now(UTC).replace(microsecond=0)
         alert = demo_alert(now, root.code, root.name_zh, horns=False)
@@ -180,6 +187,8 @@ class Site:
         infos = tuple(
             replace(info, parameter=parameter, instruction=LONG if long else info.instruction) for info in alert.infos
         )
+        if areas := tuple(Area(area_desc=z, geocodes=(NamedValue(name="tocsin:zone", value=z),)) for z in zones):
+            infos = tuple(replace(info, area=areas) for info in infos)
         return cap.encode_xml(replace(alert, infos=infos, identifier=identifier or alert.identifier))
 
     async def submit(self, message: bytes, key: str = "") -> tuple[int, dict[str, Any]]:
@@ -188,9 +197,11 @@ class Site:
         async with self.session.post("/api/v1/alerts", data=message, headers=headers) as answer:
             return answer.status, await answer.json(content_type=None)
 
-    async def send(self, channels: str = "speaker", *, identifier: str = "", long: bool = False) -> str:
-        """An alert for the whole district; the id it got with its 201."""
-        status, body = await self.submit(self.alert(channels, identifier=identifier, long=long))
+    async def send(
+        self, channels: str = "speaker", *, identifier: str = "", long: bool = False, zones: Iterable[str] = ()
+    ) -> str:
+        """An alert for zones, or the whole district; the id it got with its 201."""
+        status, body = await self.submit(self.alert(channels, identifier=identifier, long=long, zones=zones))
         assert status == 201, body
         return str(body["alert_id"])
 
@@ -298,6 +309,15 @@ class Site:
         return sum(len(self.fleet.played(s)) for s in self.speakers)
 
 
+@contextmanager
+def locked(site: Site) -> Iterator[None]:
+    """Another process writes to the database and does not end."""
+    with closing(sqlite3.connect(site.database, isolation_level=None)) as lock:
+        lock.execute("BEGIN IMMEDIATE")
+        yield
+        lock.execute("ROLLBACK")
+
+
 SiteMaker = Callable[..., Awaitable[Site]]
 
 
@@ -307,37 +327,59 @@ async def new_site(tmp_path: Path, mosquitto: Any) -> AsyncIterator[SiteMaker]:
     async with AsyncExitStack() as stack:
 
         async def make(
-            *, speakers: int = 60, horns: int = 0, recipients: int = 0, engine: str = "none", repeats: int = 1
+            *,
+            speakers: int = 60,
+            communities: int | None = None,
+            horns: int = 0,
+            recipients: int = 0,
+            faults: Faults | None = None,
+            habits: Habits | None = None,
+            **settings: Any,
         ) -> Site:
-            root = tmp_path / "site"
-            site = _site(root, mosquitto.port, speakers, horns, recipients, engine, repeats)
-            return await stack.enter_async_context(_running(site))
+            registry = generate(
+                speakers=speakers,
+                communities=communities or max(14, speakers // 2),
+                horns=horns,
+                recipients=recipients,
+            )
+            stage = _stage(tmp_path / "site", mosquitto.port, registry, horns, **settings)
+            options = FleetOptions(habits=habits or Habits())
+            return await stack.enter_async_context(_running(stage, faults, options))
 
         yield make
 
 
-def _site(
-    root: Path, mqtt: int, speakers: int, horns: int, recipients: int, engine: str, repeats: int
-) -> tuple[Path, Stage]:
+def _stage(
+    root: Path,
+    mqtt: int,
+    registry: Registry,
+    horns: int,
+    *,
+    engine: str = "none",
+    repeats: int = 1,
+    timezone: str = "Asia/Shanghai",
+    more: str = "",
+) -> Stage:
+    """`more` is more of the configuration."""
     (root / "serial").mkdir(parents=True)
     (root / "patterns.toml").write_text(_PATTERNS)
     write_secret(root / "sms-password", PASSWORD.encode())
     api, media, gateway, reports = free_ports(4)
     text = _CONFIGURATION.format(
-        root=root, api=api, media=media, mqtt=mqtt, engine=engine, repeats=repeats, gateway=gateway, reports=reports
-    )
+        root=root, api=api, media=media, mqtt=mqtt, engine=engine, repeats=repeats, gateway=gateway, reports=reports,
+        timezone=timezone, more=more,
+    )  # fmt: skip
     ports = [str(root / "serial" / name) for name in ("line-1", "line-2", "line-3")]
     for line in serial_lines(horns, ports) if horns else ():
         boards = ", ".join(f"{{ unit = {board.unit}, coils = {board.coils} }}" for board in line.boards)
         text += f'[[serial.lines]]\nname = "{line.name}"\nport = "{line.port}"\nboards = [{boards}]\n'
     (root / "tocsin.toml").write_text(text)
-    registry = generate(speakers=speakers, communities=max(14, speakers // 2), horns=horns, recipients=recipients)
-    return root, Stage(root, root / "tocsin.toml", registry)
+    return Stage(root, root / "tocsin.toml", registry)
 
 
 @asynccontextmanager
-async def _running(made: tuple[Path, Stage]) -> AsyncIterator[Site]:
-    root, stage = made
+async def _running(stage: Stage, faults: Faults | None, options: FleetOptions) -> AsyncIterator[Site]:
+    root = stage.root
     async with AsyncExitStack() as stack:
         relays = await stack.enter_async_context(RelayField(stage.settings.serial.lines, root / "serial"))
         port = int(stage.settings.sms.gateway.url.split(":")[2].split("/")[0])
@@ -351,6 +393,6 @@ async def _running(made: tuple[Path, Stage]) -> AsyncIterator[Site]:
         site = Site(stage, core, session)
         site.relays, site.gateway = relays, gateway
         provided = provision.decode(await provision_from(stage.settings))
-        site.fleet = await stack.enter_async_context(Fleet(provided))
+        site.fleet = await stack.enter_async_context(Fleet(provided, faults=faults, options=options))
         await site.fleet.ready()
         yield site

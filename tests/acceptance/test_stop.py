@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
+
+from tests.acceptance.conftest import locked
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +44,7 @@ async def test_a_locked_database_does_not_hold_a_stop_back(new_site: Any) -> Non
     alert = await site.send("speaker,horn", long=True)
     await site.eventually(lambda: len(site.sounding()) == len(site.speakers), 20, "all speakers sound")
     await site.eventually(lambda: all(bus.edges for bus in buses), 20, "the horns sound")
-    with _locked(site):
+    with locked(site):
         asked = time.monotonic()
         await site.stop(alert)
         await site.eventually(lambda: not site.sounding(), 10, "silence")
@@ -66,7 +65,7 @@ async def test_a_stop_that_the_core_died_with_is_recorded_by_the_next_one_and_ho
         site.fleet.disconnect(speaker)
     alert = await site.send(long=True)
     await site.eventually(lambda: len(site.sounding()) == len(there), 20, "all that are there sound")
-    with _locked(site):
+    with locked(site):
         await site.stop(alert)
         await site.eventually(lambda: not site.sounding(), 10, "silence")
         sounds = site.sounds()
@@ -90,7 +89,7 @@ async def test_the_journal_is_replayed_before_anything_is_claimed(new_site: Any,
     mosquitto.kill()
     alert = await site.send()
     await site.reached(alert, lambda count: count["states"].get("queued") == count["targets"], within_s=20)
-    with _locked(site):
+    with locked(site):
         await site.stop(alert)
         await site.core.kill()
     mosquitto.start()
@@ -103,15 +102,6 @@ async def test_the_journal_is_replayed_before_anything_is_claimed(new_site: Any,
     assert not any(site.stretches(alert).values())
     assert all(site.stretches(second).values())
     assert not [h for h in heard if alert.encode() in h.payload and b'"act":"start"' in h.payload]
-
-
-@contextmanager
-def _locked(site: Any) -> Iterator[None]:
-    """Another process writes to the database and does not end."""
-    with closing(sqlite3.connect(site.database, isolation_level=None)) as lock:
-        lock.execute("BEGIN IMMEDIATE")
-        yield
-        lock.execute("ROLLBACK")
 
 
 def _assert_recorded_later(rows: list[tuple[int, int]]) -> None:
