@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
+from typing import Final
 
 from broadcast_core.model import AudioRef, Authority, LateRule, ResumeRule
+
+DEFAULT_GRACE: Final = timedelta(minutes=1)
 
 
 class ItemKind(StrEnum):
@@ -156,7 +159,7 @@ class Slot:
     created_at: datetime
     authority: Authority = Authority.DISTRICT  # town: SUBDISTRICT, county: DISTRICT
     late: LateRule = LateRule.JOIN
-    grace: timedelta = timedelta(minutes=1)
+    grace: timedelta = DEFAULT_GRACE
     fill: Fill = Fill.ONCE
     overrun: Overrun = Overrun.REFUSE
     enabled: bool = True

@@ -18,6 +18,7 @@ from broadcast_core.errors import Rejected, RejectReason
 from broadcast_core.i18n import _
 from broadcast_core.model import Authority, LateRule
 from scheduler.model import (
+    DEFAULT_GRACE,
     CalendarDays,
     Cron,
     Daily,
@@ -117,6 +118,8 @@ def slot_of(record: object, path: str = "slot") -> Slot:
     required = ("id", "name", "zones", "length_s", "recurrence", "playlist", "volume", "created_at")
     values = _read(record, read, required, path)
     values.setdefault("start", None)
+    # A slot shorter than the usual grace has all of itself.
+    values.setdefault("grace", min(DEFAULT_GRACE, values["length"]))
     return Slot(**values)
 
 

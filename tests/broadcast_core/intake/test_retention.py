@@ -134,7 +134,8 @@ async def test_links_cancels_and_answers_go_after_their_own_days(site, retention
     assert [await count(site.store, t) for t in (alert, filed, chain, cancelled, idempotency)] == [0, 0, 2, 2, 1]
     removed = await retention(10 * DAY, idempotency_days=9).sweep()
     assert removed == {
-        "chain": 2, "cancelled": 2, "idempotency": 1, "alert": 0, "filed": 0, "media": 0, "selftest": 0, "publicity": 0,
+        "chain": 2, "cancelled": 2, "idempotency": 1, "alert": 0, "filed": 0, "media": 0, "selftest": 0,
+        "publicity": 0,
     }  # fmt: skip
     assert [await count(site.store, t) for t in (chain, cancelled, idempotency)] == [0, 0, 0]
 
