@@ -16,7 +16,6 @@ import msgspec
 from broadcast_core import player
 from broadcast_core.clock import from_ms, to_ms
 from broadcast_core.model import LateRule, Mode
-from broadcast_core.player.explaining import Why
 from scheduler.cues import Cue, Kept, Part
 from scheduler.day import Sent
 from scheduler.held import Held
@@ -142,7 +141,7 @@ class _Reading:
     def _hold(self, stretch: player.Stretch) -> None:
         """Note that it was due and waited."""
         other = next((other for other in stretch.others if other.identifier == self._me), None)
-        if other is None or other.why is Why.GAP:
+        if other is None or other.why is player.Why.GAP:
             return
         since, until = max(stretch.began, self._mine.item.starts_at), min(stretch.ended, self._over)
         if since >= until:
@@ -151,7 +150,7 @@ class _Reading:
             cue=None if self._cue is None else self._mine.cues[self._cue],
             starts_at=from_ms(since),
             ends_at=from_ms(until),
-            held=Held.EMERGENCY_MODE if other.why is Why.MODE else Held.OUTRANKED,
+            held=Held.EMERGENCY_MODE if other.why is player.Why.MODE else Held.OUTRANKED,
             by=self._keys.get(other.than),
         )
         last = self._kept[-1] if self._kept else None
