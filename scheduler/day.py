@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 from broadcast_core.model import Clip, Mode, Zone
 from scheduler.calendar import Calendar
+from scheduler.cues import Cue
 from scheduler.held import Held
 from scheduler.kindness import Kindness, Rules, Span
 from scheduler.layout import Laid, LeftOut
 from scheduler.model import Occurrence, Schedule, Slot
-from scheduler.turns import Cue
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -27,26 +27,17 @@ from broadcast_core.errors import StorageFailed
 from broadcast_core.intake.direct import Direct, Message
 from broadcast_core.live import Live
 from broadcast_core.model import (
-    Approval,
-    Certainty,
     Channel,
-    Domain,
     Endpoint,
     LateRule,
-    Level,
     MessageKind,
-    Programme,
-    ResumeRule,
-    SoundClass,
-    Standing,
-    Start,
-    Urgency,
 )
 from broadcast_core.registry import Registry
 from broadcast_core.store import Store
 from broadcast_core.store.schema import occurrence as occurrence_table
 from scheduler.day import Circumstances, Sent
 from scheduler.local_time import local_date
+from scheduler.sending import ACTOR, message_id, start_of
 from scheduler.what_plays import messages
 
 log = structlog.get_logger(__name__)
@@ -55,7 +46,6 @@ AHEAD: Final = timedelta(hours=26)  # the next day, and time to fetch it after t
 _LOOK_EVERY_S: Final = 60.0
 _RETRY_S: Final = 2.0
 _GATHER_S: Final = 0.2  # edits that come together are one look
-_ACTOR: Final = "scheduler"
 _DAY: Final = timedelta(days=1)
 
 
@@ -167,10 +157,10 @@ class Runner:
             kind=MessageKind.SLOT,
             alert_id=alert_id,
             revision=revision,
-            starts={Channel.SPEAKER: _start(alert_id, revision, sent)},
+            starts={Channel.SPEAKER: start_of(alert_id, revision, sent)},
             targets=endpoints,
             expires=sent.expires,
-            actor=_ACTOR,
+            actor=ACTOR,
             title=sent.slot.name,
             detail={"occurrence": key, "starts_at": sent.occurrence.starts_at.isoformat()},
         )
@@ -183,7 +173,7 @@ class Runner:
         async def job(connection: AsyncConnection) -> None:
             await _insert(connection, alert_id, 0, sent, digest, "skipped", now)
             detail = {"occurrence": sent.occurrence.key, "starts_at": sent.occurrence.starts_at.isoformat()}
-            await audit.record(connection, now=now, actor=_ACTOR, action="slot.skip", object_=alert_id, detail=detail)
+            await audit.record(connection, now=now, actor=ACTOR, action="slot.skip", object_=alert_id, detail=detail)
 
         if sent.occurrence.key not in self._skipped:
             await self._store.write(job)
@@ -192,7 +182,7 @@ class Runner:
 
     async def _withdraw(self, alert_id: str, told: Mapping[str, int]) -> None:
         if told:
-            await self._direct.withdraw(alert_id, told, actor=_ACTOR, cause="withdrawn")
+            await self._direct.withdraw(alert_id, told, actor=ACTOR, cause="withdrawn")
 
     def _note(self, alert_id: str, revision: int, digest: str) -> None:
         if revision > 0:
@@ -228,11 +218,6 @@ def desired(circumstances: Circumstances, registry: Registry, now: datetime) -> 
     return dict(found)
 
 
-def message_id(key: str) -> str:
-    """The identity of an occurrence on the wire: derived from its key, so that it is the same after any restart."""
-    return "o" + hashlib.sha256(key.encode()).hexdigest()[:15]
-
-
 def digest_of(sent: Sent) -> str:
     """SHA-256 over everything of an occurrence that the field would notice."""
     content = [
@@ -245,28 +230,6 @@ def digest_of(sent: Sent) -> str:
         [(c.item_id, c.audio.sha256, c.offset, c.resume.value) for c in sent.clips],
     ]
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
-
-
-def _start(alert_id: str, revision: int, sent: Sent) -> Start:
-    return Start(
-        alert_id=alert_id,
-        revision=revision,
-        domain=Domain.LIVE,
-        standing=Standing(
-            sound_class=SoundClass.PUBLICITY,
-            authority=sent.slot.authority,
-            level=Level.UNKNOWN,
-            urgency=Urgency.UNKNOWN,
-            certainty=Certainty.UNKNOWN,
-        ),
-        issued_at=sent.occurrence.starts_at,  # of equals the one that begins first has the turn, whenever it was sent
-        starts_at=sent.occurrence.starts_at,
-        expires=sent.expires,
-        content=Programme(clips=sent.clips, late=sent.slot.late, grace=sent.slot.grace),
-        approval=Approval(kind="schedule", actors=(_ACTOR,)),
-        volume=sent.volume,
-        resume=ResumeRule.LIVE,  # each clip has a rule of its own
-    )
 
 
 async def _insert(

@@ -1,8 +1,8 @@
 """One occurrence in one zone, among what outranks it: which parts of which clips sound when.
 
-What interrupts is given as blocks of time (a higher or earlier occurrence, an emergency mode). After a block the
-clip that was cut goes on by its own rule, as on the speaker: at position, from its start, skipped, or where the clock
-says. What follows it comes later by as much, and the occurrence's end cuts it.
+Nothing is decided here. What is sent of an occurrence is given to `broadcast_core.player`, the speakers' own player,
+with everything that stands above it and with the zone's emergencies; this says what came of it in the schedule's
+words. `tests/scheduler/test_agreement.py` holds the whole of the preview to it.
 """
 
 from __future__ import annotations
@@ -10,181 +10,176 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
 
-from broadcast_core.model import LateRule, ResumeRule
+import msgspec
+
+from broadcast_core import player
+from broadcast_core.clock import from_ms, to_ms
+from broadcast_core.model import LateRule, Mode
+from scheduler.cues import Cue, Kept, Part
+from scheduler.day import Sent
 from scheduler.held import Held
-from scheduler.model import ItemKind, Slot
+from scheduler.kindness import Span
+from scheduler.sending import message_id, start_of
 
-_ZERO: Final = timedelta()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Block:
-    """A time in which something else has the zone; `until` None is for good."""
-
-    since: datetime
-    until: datetime | None
-    held: Held  # OUTRANKED or EMERGENCY_MODE
-    by: str | None = None  # key of the occurrence that has it
+_Key = tuple[str, datetime, tuple[int, ...]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cue:
-    """A clip of an occurrence in absolute time, as scheduled. `index` is its place in the layout."""
+class Entry:
+    """What is sent of one occurrence, as the player will have it. Entries of the same `key` play the same."""
 
-    index: int
-    item_id: str
-    kind: ItemKind
-    resume: ResumeRule
-    loudness_lufs: float
-    starts_at: datetime
-    ends_at: datetime
-    head: timedelta = _ZERO  # position within the item at `starts_at`, where its beginning is left out
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """What sounds: a cue, from `position` within its item."""
-
-    cue: Cue
-    starts_at: datetime
-    ends_at: datetime
-    position: timedelta = _ZERO
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Kept:
-    """What does not sound: of a cue, or of the whole occurrence (`cue` None), when it would have, and why."""
-
-    cue: Cue | None
-    starts_at: datetime
-    ends_at: datetime
-    held: Held
-    by: str | None = None
+    key: _Key
+    sent: Sent
+    item: player.Item  # its clips are named by their place in `cues`
+    cues: tuple[Cue, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Turn:
     parts: tuple[Part, ...]
-    kept: tuple[Kept, ...] = ()
+    kept: tuple[Kept, ...]
 
 
-def turn(cues: Sequence[Cue], blocks: Sequence[Block], slot: Slot, until: datetime) -> Turn:
-    """What of the cues sounds before `until`. Cues are in order and do not overlap; blocks may."""
-    if not cues:
-        return Turn(parts=())
-    walk = _Walk(cues, blocks, until)
-    start, end = cues[0].starts_at, min(cues[-1].ends_at, until)
-    free = walk.free_from(start)
-    if free is None or free >= end:
-        walk.keep_blocked(None, start, end)
-    elif free - start <= slot.grace:
-        walk.keep_blocked(None, start, free)
-        walk.shift = free - start
-        walk.play(list(cues))
-    elif slot.late is LateRule.JOIN:
-        walk.keep_blocked(None, start, free)
-        walk.play(_by_clock(cues, free))
-    else:
-        walk.keep_blocked(None, start, free)
-        walk.kept.append(Kept(cue=None, starts_at=free, ends_at=end, held=Held.LATE))
-    return Turn(parts=tuple(walk.parts), kept=tuple(walk.kept))
+class Turns:
+    """The player's answers for one day. Zones in which the same things meet share one."""
+
+    def __init__(self) -> None:
+        self._entries: dict[_Key, Entry] = {}
+        self._known: dict[tuple[object, ...], Turn] = {}
+
+    def entry(self, sent: Sent, cues: Sequence[Cue]) -> Entry:
+        """What is sent, and its clips as scheduled; not none."""
+        key = sent.occurrence.key, sent.expires, tuple(cue.index for cue in cues)
+        if key not in self._entries:
+            self._entries[key] = Entry(key=key, sent=sent, item=_item(sent), cues=tuple(cues))
+        return self._entries[key]
+
+    def turn(self, mine: Entry, above: Sequence[Entry], emergency: Sequence[Span]) -> Turn:
+        """What of an entry sounds, among those that stand above it."""
+        meeting = _meeting(mine, above)
+        since = min(entry.sent.occurrence.starts_at for entry in meeting)
+        until = max(entry.sent.expires for entry in meeting)
+        spans = tuple((max(a, since), min(b, until)) for a, b in emergency if a < until and b > since)
+        known = tuple(entry.key for entry in meeting), spans
+        if known not in self._known:
+            self._known[known] = _Reading(mine, meeting, _played(meeting, spans)).turn()
+        return self._known[known]
 
 
-def _by_clock(cues: Sequence[Cue], at: datetime) -> list[Cue]:
-    """The cues from `at` on as scheduled; of the one in progress only the rest."""
-    return [
-        replace(cue, starts_at=at, head=cue.head + (at - cue.starts_at)) if cue.starts_at < at else cue
-        for cue in cues
-        if cue.ends_at > at
-    ]
+def _item(sent: Sent) -> player.Item:
+    item = player.item_of(start_of(message_id(sent.occurrence.key), 1, sent))
+    assert isinstance(item.content, player.Programme)
+    clips = tuple(msgspec.structs.replace(clip, item_id=str(n)) for n, clip in enumerate(item.content.clips))
+    return msgspec.structs.replace(item, content=msgspec.structs.replace(item.content, clips=clips))
 
 
-class _Walk:
-    """The walk over the cues; `shift` is how much later than scheduled it all is by now."""
+def _meeting(mine: Entry, above: Sequence[Entry]) -> list[Entry]:
+    """An entry, and all that can have a say in its turn: what overlaps it, what overlaps that, and so on."""
+    found, left = [mine], list(above)
+    for entry in found:
+        begins, ends = entry.sent.occurrence.starts_at, entry.sent.expires
+        touching = [e for e in left if e.sent.occurrence.starts_at < ends and e.sent.expires > begins]
+        found += touching
+        left = [e for e in left if e not in touching]
+    return found
 
-    def __init__(self, cues: Sequence[Cue], blocks: Sequence[Block], until: datetime) -> None:
-        self.cues = cues
-        self.blocks = sorted(blocks, key=lambda block: block.since)
-        self.until = until
-        self.shift = _ZERO
-        self.parts: list[Part] = []
-        self.kept: list[Kept] = []
 
-    def play(self, pending: list[Cue]) -> None:
-        while pending:
-            pending = self._play_first(pending)
+def _played(meeting: Sequence[Entry], emergency: Sequence[Span]) -> player.Timeline:
+    items = [entry.item for entry in meeting]
+    first, last = min(item.starts_at for item in items), max(item.expires for item in items)
+    lengths = {
+        clip.sha256: clip.ms
+        for item in items
+        if isinstance(item.content, player.Programme)
+        for clip in item.content.clips
+    }
+    events = player.in_store(items, lengths, first - 1)
+    for since, until in emergency:
+        events.append(player.ModeSet(to_ms(since), Mode.EMERGENCY))
+        events.append(player.ModeSet(to_ms(until), Mode.PEACETIME))
+    return player.timeline(events, until=last)
 
-    def free_from(self, at: datetime) -> datetime | None:
-        """The first instant from `at` on that no block holds; None if there is none."""
-        while block := self._block_at(at):
-            if block.until is None:
-                return None
-            at = block.until
-        return at
 
-    def keep_blocked(self, cue: Cue | None, since: datetime, until: datetime) -> None:
-        """Note the blocks between two instants, in order."""
-        at = since
-        while at < until and (block := self._block_at(at)):
-            end = until if block.until is None else min(block.until, until)
-            self.kept.append(Kept(cue=cue, starts_at=at, ends_at=end, held=block.held, by=block.by))
-            at = end
+class _Reading:
+    """One entry's part of a timeline."""
 
-    def _block_at(self, at: datetime) -> Block | None:
-        return next((b for b in self.blocks if b.since <= at and (b.until is None or at < b.until)), None)
+    def __init__(self, mine: Entry, meeting: Sequence[Entry], timeline: player.Timeline) -> None:
+        self._mine = mine
+        self._me = mine.item.identifier
+        self._keys = {entry.item.identifier: entry.sent.occurrence.key for entry in meeting}
+        self._stretches = timeline.stretches
+        self._over = next((e.at for e in timeline.ends if e.item.identifier == self._me), mine.item.expires)
+        self._cue: int | None = None  # the one that sounded last, or had its turn taken; None before the first
+        self._parts: list[Part] = []
+        self._kept: list[Kept] = []
 
-    def _first_block_in(self, since: datetime, until: datetime) -> Block | None:
-        return next((b for b in self.blocks if since < b.since < until), None)
+    def turn(self) -> Turn:
+        for stretch in self._stretches:
+            if stretch.sound is not None and stretch.sound.identifier == self._me:
+                self._sound(stretch, stretch.sound)
+            else:
+                self._hold(stretch)
+        self._lose(None)
+        if not self._parts:
+            self._never()
+        return Turn(parts=tuple(self._parts), kept=tuple(self._kept))
 
-    def _play_first(self, pending: list[Cue]) -> list[Cue]:
-        """Play the first cue up to its end or its interruption; what is to be played then."""
-        cue, later = pending[0], pending[1:]
-        begins = cue.starts_at + self.shift
-        free = self.free_from(begins)
-        if begins >= self.until or free is None or free >= self.until:
-            self.keep_blocked(cue, begins, self.until)
-            return []
-        if free > begins:
-            self.keep_blocked(cue, begins, free)
-            if cue.resume is ResumeRule.LIVE:
-                return self._live(free)
-            self.shift += free - begins
-        ends = min(free + (cue.ends_at - cue.starts_at), self.until)
-        block = self._first_block_in(free, ends)
-        sounded_until = block.since if block else ends
-        self.parts.append(Part(cue=cue, starts_at=free, ends_at=sounded_until, position=cue.head))
-        return self._after(cue, later, sounded_until, sounded_until - free) if block else later
+    def _sound(self, stretch: player.Stretch, sound: player.SoundBegan) -> None:
+        index, cut = int(sound.item_id), stretch.why == "interrupted"
+        part = Part(
+            cue=self._mine.cues[index],
+            starts_at=from_ms(stretch.began),
+            ends_at=from_ms(stretch.ended),
+            position=timedelta(milliseconds=sound.position_ms),
+            cut=cut,
+        )
+        self._lose(part)
+        self._parts.append(part)
+        self._cue = index if cut else min(index + 1, len(self._mine.cues) - 1)
 
-    def _after(self, cue: Cue, later: list[Cue], cut_at: datetime, sounded: timedelta) -> list[Cue]:
-        """What is to be played after the interruption that cut the cue."""
-        back = self.free_from(cut_at)
-        self.keep_blocked(cue, cut_at, self.until if back is None else min(back, self.until))
-        if back is None or back >= self.until:
-            return []
-        match cue.resume:
-            case ResumeRule.POSITION:
-                rest = replace(cue, starts_at=cue.starts_at + sounded, head=cue.head + sounded)
-                self.shift = back - rest.starts_at
-                return [rest, *later]
-            case ResumeRule.START:
-                whole = replace(cue, starts_at=cue.starts_at - cue.head, head=_ZERO)
-                self.shift = back - whole.starts_at
-                return [whole, *later]
-            case ResumeRule.SKIP:
-                self._note_lost(cue, back, cue.ends_at + self.shift)
-                if later:
-                    self.shift = max(self.shift, back - later[0].starts_at)
-                return later
-            case ResumeRule.LIVE:
-                return self._live(back)
+    def _hold(self, stretch: player.Stretch) -> None:
+        """Note that it was due and waited."""
+        other = next((other for other in stretch.others if other.identifier == self._me), None)
+        if other is None or other.why is player.Why.GAP:
+            return
+        since, until = max(stretch.began, self._mine.item.starts_at), min(stretch.ended, self._over)
+        if since >= until:
+            return
+        kept = Kept(
+            cue=None if self._cue is None else self._mine.cues[self._cue],
+            starts_at=from_ms(since),
+            ends_at=from_ms(until),
+            held=Held.EMERGENCY_MODE if other.why is player.Why.MODE else Held.OUTRANKED,
+            by=self._keys.get(other.than),
+        )
+        last = self._kept[-1] if self._kept else None
+        if last is not None and last.ends_at == kept.starts_at and _alike(last, kept):
+            self._kept[-1] = replace(last, ends_at=kept.ends_at)
+        else:
+            self._kept.append(kept)
 
-    def _live(self, at: datetime) -> list[Cue]:
-        """Join what the clock says; nothing is late any more."""
-        self.shift = _ZERO
-        return _by_clock(self.cues, at)
+    def _lose(self, following: Part | None) -> None:
+        """Note the rest of a cue that was cut and did not go on, from when it could have."""
+        last = self._parts[-1] if self._parts else None
+        if last is None or not last.cut or (following is not None and following.cue is last.cue):
+            return
+        back = self._kept[-1].ends_at if self._kept else last.ends_at
+        whole = last.cue.ends_at - last.cue.starts_at
+        ends = min(last.starts_at + whole - last.position, self._mine.sent.expires)
+        if following is not None:
+            ends = min(ends, following.starts_at)
+        if back < ends:
+            self._kept.append(Kept(cue=last.cue, starts_at=back, ends_at=ends, held=Held.INTERRUPTED))
 
-    def _note_lost(self, cue: Cue, since: datetime, until: datetime) -> None:
-        if since < until:
-            self.kept.append(Kept(cue=cue, starts_at=since, ends_at=until, held=Held.INTERRUPTED))
+    def _never(self) -> None:
+        """Nothing of it sounds: it is held as long as it would have, and was perhaps too late in the end."""
+        ends = min(self._mine.cues[-1].ends_at, self._mine.sent.expires)
+        self._kept = [replace(kept, ends_at=min(kept.ends_at, ends)) for kept in self._kept if kept.starts_at < ends]
+        over = from_ms(self._over)
+        if over < ends and self._mine.sent.slot.late is LateRule.SKIP:
+            self._kept.append(Kept(cue=None, starts_at=over, ends_at=ends, held=Held.LATE))
+
+
+def _alike(one: Kept, other: Kept) -> bool:
+    return (one.cue, one.held, one.by) == (other.cue, other.held, other.by)

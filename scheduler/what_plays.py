@@ -4,9 +4,10 @@ The runner and the preview call the same function, `day_of`. Zones with the same
 734 communities costs about as much as it has different ones.
 
 What wins (`Because`): the higher authority; of equal ones what began first, since an equal never interrupts; of
-those that begin together the smaller key. Quiet hours, emergency modes, expiry, the no-repeat window and the budget
-hold things back, each with a reason of `Held`. Repeats and the budget are counted for the day on which an occurrence
-begins, and the higher authority takes its share first.
+those that begin together the smaller identifier on the wire. That, and how it goes on afterwards, is the word of the
+speakers' own player (`turns`). Quiet hours, emergency modes, expiry, the no-repeat window and the budget hold things
+back, each with a reason of `Held`. Repeats and the budget are counted for the day on which an occurrence begins, and
+the higher authority takes its share first.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from broadcast_core.model import Mode, Zone
+from scheduler.cues import Cue
 from scheduler.day import Circumstances, Inputs, Message, ModeSpan, Planned, Sent, ZoneDay, ZonesDay
 from scheduler.kindness import Rules, Span, merged
 from scheduler.layout import Laid, lay_out
 from scheduler.local_time import day_bounds
 from scheduler.model import Occurrence, Slot
 from scheduler.recurrence import on_date
-from scheduler.turns import Cue
+from scheduler.sending import message_id
+from scheduler.turns import Turns
 from scheduler.zone_day import zone_day
 
 _DAY: Final = timedelta(days=1)
@@ -42,9 +45,9 @@ def day_of(circumstances: Circumstances, when: date, zones: Iterable[str] | None
     groups: dict[Inputs, list[str]] = {}
     for zone in circumstances.zones if zones is None else zones:
         groups.setdefault(inputs.of(zone), []).append(zone)
-    planned = plan_day(circumstances, when)
+    planned, turns = plan_day(circumstances, when), Turns()
     return tuple(
-        ZonesDay(zones=tuple(codes), day=zone_day(circumstances, when, planned, given))
+        ZonesDay(zones=tuple(codes), day=zone_day(circumstances, when, planned, given, turns))
         for given, codes in groups.items()
     )
 
@@ -76,7 +79,7 @@ def plan_day(circumstances: Circumstances, when: date) -> tuple[Planned, ...]:
     before = _begun_on(circumstances, when - _DAY)
     if any(occurrence.ends_at > begins for occurrence, _slot in before):
         found += before
-    found.sort(key=lambda pair: (-pair[1].authority, pair[0].starts_at, pair[0].key))
+    found.sort(key=lambda pair: (-pair[1].authority, pair[0].starts_at, message_id(pair[0].key)))
     return tuple(_planned(occurrence, slot, circumstances) for occurrence, slot in found)
 
 
@@ -100,7 +103,6 @@ def _cue(index: int, laid: Laid, occurrence: Occurrence) -> Cue:
         index=index,
         item_id=laid.clip.item_id,
         kind=laid.kind,
-        resume=laid.clip.resume,
         loudness_lufs=laid.loudness_lufs,
         starts_at=occurrence.starts_at + laid.clip.offset,
         ends_at=occurrence.starts_at + laid.ends,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
-from itertools import groupby
 from typing import Final, TypeVar
 
+from scheduler.cues import Cue, Kept, Part
 from scheduler.day import (
     Because,
     Circumstances,
@@ -22,15 +22,17 @@ from scheduler.held import Held
 from scheduler.kindness import Span, cost, quiet_spans, volume_between
 from scheduler.local_time import day_bounds
 from scheduler.model import ItemKind
-from scheduler.turns import Block, Cue, Kept, Part, turn
+from scheduler.turns import Entry, Turns
 
 _MINUTE: Final = timedelta(minutes=1)
 T = TypeVar("T", Segment, HeldSegment)
 
 
-def zone_day(circumstances: Circumstances, when: date, planned: Sequence[Planned], inputs: Inputs) -> ZoneDay:
+def zone_day(
+    circumstances: Circumstances, when: date, planned: Sequence[Planned], inputs: Inputs, turns: Turns
+) -> ZoneDay:
     """What sounds on a local date in a zone with these inputs. `planned` is in order of precedence."""
-    zone = _Zone(circumstances, inputs)
+    zone = _Zone(circumstances, inputs, turns)
     here = [plan for plan in planned if plan.slot.id in inputs.slots]
     for plan in here:
         zone.take_turn(plan)
@@ -48,12 +50,12 @@ def zone_day(circumstances: Circumstances, when: date, planned: Sequence[Planned
 class _Zone:
     """The turns taken so far in one zone: what is occupied, played and spent."""
 
-    def __init__(self, circumstances: Circumstances, inputs: Inputs) -> None:
+    def __init__(self, circumstances: Circumstances, inputs: Inputs, turns: Turns) -> None:
         self._circumstances = circumstances
         self._rules = inputs.rules
-        self._blocks = [
-            Block(since=since, until=until, held=Held.EMERGENCY_MODE) for since, until in inputs.emergency
-        ]
+        self._emergency = inputs.emergency
+        self._turns = turns
+        self._entries: list[Entry] = []  # what is sent of those that had their turn
         self._played: dict[tuple[date, str], list[Span]] = {}  # by day and item
         self.spent: dict[date, float] = {}
         self.segments: list[Segment] = []
@@ -67,14 +69,29 @@ class _Zone:
         sounding_kindly = {cue.index for cue in kind}
         self._hold(plan, (_kept(cue, Held.QUIET_HOURS) for cue in plan.cues if cue.index not in sounding_kindly))
         volume = self._volume(plan, begin, until)
-        taken = turn(kind, self._blocks, plan.slot, until)
-        self._hold(plan, taken.kept)
-        refused = self._refused(plan, taken.parts, volume)
-        sounding = [part for part in taken.parts if part.cue.index not in refused]
+        refused: dict[int, Held] = {}
+        while True:  # what is left without a refused clip may come at another time; each round refuses more
+            left = [cue for cue in kind if cue.index not in refused]
+            sent = self._sent(plan, left, until, volume)
+            entry = self._turns.entry(sent, left) if left else None
+            more = self._spend(plan, entry, volume)
+            if not more:
+                break
+            refused |= more
         self._hold(plan, (_kept(cue, refused[cue.index]) for cue in kind if cue.index in refused))
-        self._sound(plan, sounding, volume)
-        clips = tuple(plan.clips[cue.index].clip for cue in kind if cue.index not in refused)
-        self.sent.append(Sent(occurrence=plan.occurrence, slot=plan.slot, clips=clips, expires=until, volume=volume))
+        self.sent.append(sent)
+        if entry is not None:
+            turn = self._turns.turn(entry, self._entries, self._emergency)
+            self._hold(plan, turn.kept)
+            self._sound(plan, turn.parts, volume)
+            self._entries.append(entry)
+        elif kind:  # what it would have had to wait for is worth knowing all the same
+            whole = self._turns.entry(self._sent(plan, kind, until, volume), kind)
+            self._hold(plan, self._turns.turn(whole, self._entries, self._emergency).kept)
+
+    def _sent(self, plan: Planned, cues: Sequence[Cue], until: datetime, volume: int) -> Sent:
+        clips = tuple(plan.clips[cue.index].clip for cue in cues)
+        return Sent(occurrence=plan.occurrence, slot=plan.slot, clips=clips, expires=until, volume=volume)
 
     def _kind_window(self, plan: Planned) -> Span:
         """The occurrence's first stretch outside quiet hours; empty at its end if there is none.
@@ -94,32 +111,42 @@ class _Zone:
         known = self._circumstances
         return volume_between(self._rules, plan.slot.volume, begin, until, known.calendar, known.tz)
 
-    def _refused(self, plan: Planned, parts: Sequence[Part], volume: int) -> dict[int, Held]:
-        """The cues (by index) that kindness holds, whole, and why. Spends the budget for the others."""
+    def _spend(self, plan: Planned, entry: Entry | None, volume: int) -> dict[int, Held]:
+        """The cues (by index) that kindness holds, whole, and why; if none, the others are on its books.
+
+        As if there were no emergency: so it is sent, long before anybody knows of one.
+        """
+        if entry is None:
+            return {}
+        day, parts = plan.occurrence.date, self._turns.turn(entry, self._entries, ()).parts
+        spent, refused = self._refused(day, parts, volume)
+        if not refused and parts:
+            self.spent[day] = spent
+            for part in parts:
+                self._played.setdefault((day, part.cue.item_id), []).append((part.starts_at, part.ends_at))
+        return refused
+
+    def _refused(self, day: date, parts: Sequence[Part], volume: int) -> tuple[float, dict[int, Held]]:
+        """What is spent with these parts, and the cues that do not fit."""
         refused: dict[int, Held] = {}
-        day = plan.occurrence.date
-        for index, of_cue in groupby(parts, key=lambda part: part.cue.index):
-            sounding = list(of_cue)
-            cue = sounding[0].cue
+        spent = self.spent.get(day, 0.0)
+        by_cue: dict[int, list[Part]] = {}
+        for part in parts:
+            by_cue.setdefault(part.cue.index, []).append(part)
+        for index, sounding in by_cue.items():
             price = sum(self._price(part, volume) for part in sounding)
-            if cue.kind is not ItemKind.CHIME and any(self._repeats(day, part) for part in sounding):
+            if sounding[0].cue.kind is not ItemKind.CHIME and any(self._repeats(day, part) for part in sounding):
                 refused[index] = Held.NO_REPEAT
-            elif self.spent.get(day, 0.0) + price > self._rules.budget:
+            elif spent + price > self._rules.budget:
                 refused[index] = Held.BUDGET
             else:
-                self.spent[day] = self.spent.get(day, 0.0) + price
-        return self._no_lonely_chime(day, parts, volume, refused)
-
-    def _no_lonely_chime(
-        self, day: date, parts: Sequence[Part], volume: int, refused: dict[int, Held]
-    ) -> dict[int, Held]:
-        """A chime with nothing to announce is held for the same reason as what it would have announced."""
-        left = [part for part in parts if part.cue.index not in refused]
-        if refused and left and all(part.cue.kind is ItemKind.CHIME for part in left):
-            self.spent[day] -= sum(self._price(part, volume) for part in left)
+                spent += price
+        # A chime with nothing to announce is held for the same reason as what it would have announced.
+        left = [part.cue for part in parts if part.cue.index not in refused]
+        if refused and all(cue.kind is ItemKind.CHIME for cue in left):
             why = next(iter(refused.values()))
-            return refused | {part.cue.index: why for part in left}
-        return refused
+            refused |= {cue.index: why for cue in left}
+        return spent, refused
 
     def _price(self, part: Part, volume: int) -> float:
         minutes = (part.ends_at - part.starts_at) / _MINUTE
@@ -134,12 +161,6 @@ class _Zone:
         )
 
     def _sound(self, plan: Planned, parts: Sequence[Part], volume: int) -> None:
-        if not parts:
-            return
-        for part in parts:
-            self._played.setdefault((plan.occurrence.date, part.cue.item_id), []).append(
-                (part.starts_at, part.ends_at)
-            )
         self.segments.extend(
             Segment(
                 occurrence=plan.occurrence.key,
@@ -151,15 +172,6 @@ class _Zone:
                 position=part.position,
             )
             for part in parts
-        )
-        # The silence between two of its items is its own as well.
-        self._blocks.append(
-            Block(
-                since=parts[0].starts_at,
-                until=parts[-1].ends_at,
-                held=Held.OUTRANKED,
-                by=plan.occurrence.key,
-            )
         )
 
     def _note_left_out(self, plan: Planned) -> None:

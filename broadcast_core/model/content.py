@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Final
 
 from broadcast_core.model.standing import ResumeRule
+
+MOST_CLIPS: Final = 200  # in one programme: what a speaker has to keep
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +91,7 @@ class Clip:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Programme:
     """For speakers: the clips of one occurrence in the order of their offsets; they never overlap.
+    At most `MOST_CLIPS`.
 
     It ends at the start's `expires` at the latest, whatever is still to come. Gaps are silence.
     """

@@ -62,7 +62,8 @@ Event = Arrived | Stopped | ModeSet | Supplied | ClockSet | Restarted
 class Stretch(Struct, frozen=True, kw_only=True):
     """A time in which one sound was heard, or (`sound` None) none although something was due. UTC ms.
 
-    `others` holds, for each that was due meanwhile and did not sound, the last reason.
+    `others` holds, for each that was due meanwhile and did not sound, the last reason. A silence lasts as long as
+    they and their reasons stay the same.
     """
 
     began: int
@@ -140,7 +141,7 @@ class Run:
             elif isinstance(change, Ended):
                 self.ends.append(change)
         waiting = others(self.player, self._at(self._now))
-        if self._open is not None and self._open.sound is None and not waiting:
+        if self._open is not None and self._open.sound is None and waiting != self._open.others:
             self._close(self._now, "")
         if self._open is None and waiting:
             self._open = Stretch(began=self._now, ended=self._now, sound=None, why="", others=())

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 from broadcast_core.cli.demo.timetable import music
-from scheduler.runner import message_id
+from scheduler.sending import message_id
 from simulators.speakers import Habits, Played
 
 # In the field the proofs spread over a minute.

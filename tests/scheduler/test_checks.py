@@ -130,6 +130,20 @@ def test_a_playlist_longer_than_its_slot_is_cut_where_that_was_chosen(make: Any)
     assert [(h.item_id, h.held.value) for h in day.held] == [("c", "too_long")]
 
 
+def test_a_slot_with_more_clips_than_a_speaker_keeps_is_silent_after_them_and_says_so(make: Any) -> None:
+    slot = make.slot(length=timedelta(hours=8), fill=Fill.REPEAT)
+    short, long_ = make.item("i", 120), make.item("i", 150)
+    found = findings(make, short, slot)
+    assert [(f.problem, f.refused) for f in found] == [(FindingKind.HELD, False)]
+    assert "at most 200 items" in str(found[0].sentence)
+    day = what_plays(make.circumstances(make.schedule(short, slot)), "A", TODAY)
+    assert (len(day.segments), [(h.item_id, h.held.value) for h in day.held]) == (200, [("i", "too_many")])
+    assert findings(make, long_, slot) == ()  # 192 of these fill it
+    listed = [make.item(f"i{n}", 60) for n in range(202)]
+    day = what_plays(make.circumstances(make.schedule(*listed, replace(slot, fill=Fill.ONCE))), "A", TODAY)
+    assert [(h.item_id, h.held.value) for h in day.held] == [("i200", "too_many"), ("i201", "too_many")]
+
+
 def test_what_kindness_would_hold_is_warned_of_when_it_is_saved(make: Any) -> None:
     found = findings(
         make,
@@ -183,7 +197,7 @@ def test_a_playlist_of_next_to_nothing_does_not_fill_a_slot_thousands_of_times(m
     schedule = make.schedule(make.item("click", 0.01), slot)
     assert len(what_plays(make.circumstances(schedule), "A", TODAY).segments) == 1
     schedule = make.schedule(make.item("click", 1), slot)
-    assert len(what_plays(make.circumstances(schedule), "A", TODAY).segments) == 2000
+    assert len(what_plays(make.circumstances(schedule), "A", TODAY).segments) == 200
 
 
 def test_the_published_timetables_play_as_published(make: Any) -> None:

@@ -15,6 +15,7 @@ from scheduler.day import Because, Circumstances, ModeSpan, ZoneDay
 from scheduler.held import Held
 from scheduler.kindness import Ceiling, Kindness, Quiet, Rules, ZoneKindness
 from scheduler.model import DayKind, Fill, ItemKind, Schedule
+from scheduler.sending import message_id
 from scheduler.what_plays import day_of, messages, what_plays
 
 DAY = date(2026, 11, 25)  # a Wednesday
@@ -135,13 +136,76 @@ def test_of_equals_the_one_that_began_first_keeps_the_zone_and_the_other_follows
     assert sounds(in_grace)[1] == ("second", "08:20:00", "08:40:00")
 
 
-def test_of_two_that_begin_together_the_smaller_key_wins(make: Any) -> None:
-    schedule = make.schedule(make.slot("b"), make.slot("a"))
-    day = what_plays(make.circumstances(schedule), "A", DAY)
-    assert [s.slot_id for s in day.segments] == ["a"]
-    assert [(c.winner, c.loser, c.because) for c in day.conflicts] == [
-        ("a/2026-11-25", "b/2026-11-25", Because.IDENTIFIER)
+def test_of_two_that_begin_together_the_smaller_identifier_on_the_wire_wins(make: Any) -> None:
+    for names in (("a", "b"), ("a", "c"), ("a", "d"), ("a", "e")):  # of these, some are in the other order
+        first, second = sorted((f"{name}/2026-11-25" for name in names), key=message_id)
+        schedule = make.schedule(*(make.slot(name) for name in names))
+        day = what_plays(make.circumstances(schedule), "A", DAY)
+        assert [s.occurrence for s in day.segments] == [first]
+        assert [(c.winner, c.loser, c.because) for c in day.conflicts] == [(first, second, Because.IDENTIFIER)]
+
+
+def test_after_an_interruption_skip_goes_to_the_item_whose_own_time_is_still_to_come(make: Any) -> None:
+    schedule = make.schedule(
+        *(make.item(name, 300, resume=ResumeRule.SKIP) for name in ("one", "two", "three")),
+        make.item("county", 240),
+        make.playlist("t", "one", "two", "three"),
+        make.playlist("c", "county"),
+        make.slot("town", playlist="t", authority=TOWN),
+        make.slot("county", playlist="c", authority=COUNTY, start=time(8, 4)),
+    )
+    assert sounds(what_plays(make.circumstances(schedule), "A", DAY)) == [
+        ("one", "08:00:00", "08:04:00"),
+        ("county", "08:04:00", "08:08:00"),
+        ("three", "08:10:00", "08:15:00"),
     ]
+
+
+def test_what_joins_in_a_gap_has_the_zone_before_it_sounds(make: Any) -> None:
+    schedule = make.schedule(
+        make.item("county", 360),
+        make.item("one", 300),
+        make.item("two", 300),
+        make.item("other", 60),
+        make.playlist("c", "county"),
+        make.playlist("gap", "one", "two", gap=timedelta(minutes=5)),
+        make.playlist("o", "other"),
+        make.slot("county", playlist="c", authority=COUNTY),
+        make.slot("joins", playlist="gap", authority=TOWN),
+        make.slot("equal", playlist="o", authority=TOWN, start=time(8, 7), late=LateRule.SKIP),
+    )
+    day = what_plays(make.circumstances(schedule), "A", DAY)
+    assert sounds(day) == [("county", "08:00:00", "08:06:00"), ("two", "08:10:00", "08:15:00")]
+    waits = [h for h in day.held if h.slot_id == "equal"]
+    assert [(h.held, h.by) for h in waits] == [(Held.OUTRANKED, "joins/2026-11-25")]
+
+
+def test_what_delays_the_one_before_delays_the_one_after(make: Any) -> None:
+    schedule = make.schedule(
+        make.item("i", 600),
+        make.item("short", 120),
+        make.playlist("p", "i"),
+        make.playlist("q", "short"),
+        make.slot("county", authority=COUNTY, length=timedelta(minutes=10)),
+        make.slot("town", authority=TOWN, start=time(8, 5), grace=timedelta(minutes=5)),
+        make.slot("after", authority=TOWN, start=time(8, 16), playlist="q", grace=timedelta(minutes=5)),
+    )
+    assert sounds(what_plays(make.circumstances(schedule), "A", DAY)) == [
+        ("i", "08:00:00", "08:10:00"),
+        ("i", "08:10:00", "08:20:00"),
+        ("short", "08:20:00", "08:22:00"),
+    ]
+
+
+def test_an_emergency_frees_no_budget_because_what_does_not_fit_was_never_sent(make: Any) -> None:
+    rules = Rules(quiet=(), ceilings=(), no_repeat=timedelta(), budget=6.0)
+    schedule = make.schedule(make.slot("morning"), make.slot("later", start=time(9)))
+    modes = (ModeSpan(zone="A", mode=Mode.EMERGENCY, since=at("08:00"), until=at("08:45")),)
+    circumstances = make.circumstances(schedule, rules, modes=modes)
+    day = what_plays(circumstances, "A", DAY)
+    assert day.segments == ()
+    assert why_held(day) == [(None, Held.EMERGENCY_MODE), ("i", Held.BUDGET)]
+    assert [m.sent.slot.id for m in messages(circumstances, DAY)] == ["morning"]
 
 
 def test_an_emergency_mode_holds_publicity_and_afterwards_the_right_item_plays(make: Any) -> None:

@@ -14,7 +14,7 @@ from broadcast_core.model import LateRule, MessageKind, Mode, Progress, SoundCla
 from broadcast_core.store.schema import occurrence
 from scheduler.calendar import CalendarEdit
 from scheduler.model import CalendarDays, DayKind, Recurrence
-from scheduler.runner import message_id
+from scheduler.sending import message_id
 
 EVERYBODY = {"SPK-N0", "SPK-N1", "SPK-N2", "SPK-S0", "SPK-S1"}
 
