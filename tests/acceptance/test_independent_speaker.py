@@ -267,7 +267,7 @@ def peacetime(jws: str) -> bool:
     """What this speaker does not do: it was built for emergencies, and says `unsupported` to a programme."""
     payload = jws.split(".")[1] if jws.count(".") == 2 else ""
     said = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
-    return b'"programme"' in said or b'"act":"mode"' in said
+    return any(word in said for word in (b'"programme"', b'"act":"mode"', b'"act":"selftest"'))
 
 
 def test_it_reproduces_the_vectors(words: Any) -> None:
