@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 import structlog
-from sqlalchemy import insert, select
+from sqlalchemy import Select, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadcast_core import audit
@@ -44,6 +44,7 @@ from broadcast_core.model import (
 )
 from broadcast_core.registry import Registry
 from broadcast_core.store import Store
+from broadcast_core.store.schema import alert as alert_table
 from broadcast_core.store.schema import occurrence as occurrence_table
 from scheduler.day import Circumstances, Sent
 from scheduler.local_time import local_date
@@ -91,6 +92,7 @@ class Runner:
         self._digests: dict[tuple[str, int], str] = {}  # of what was sent, by message and revision
         self._newest: dict[str, int] = {}
         self._skipped: set[str] = set()
+        self._stopped: set[str] = set()  # messages that somebody has stopped: nothing brings them back
         self.looks = 0  # how often everything was compared; for tests and metrics
 
     def look(self) -> None:
@@ -103,10 +105,12 @@ class Runner:
         o = occurrence_table.c
         async with self._store.read() as connection:
             rows = (await connection.execute(select(occurrence_table).where(o.expires > since))).all()
+            stopped = (await connection.execute(_stopped_since(since))).scalars().all()
         for row in rows:
             self._note(row.alert_id, row.revision, row.digest)
             if row.outcome == "skipped":
                 self._skipped.add(row.key)
+        self._stopped.update(stopped)
 
     async def run(self) -> None:
         while True:
@@ -132,8 +136,15 @@ class Runner:
             if alert_id not in wanted:
                 await self._withdraw(alert_id, self._live.told(alert_id))
         for alert_id, variants in wanted.items():
-            await self._settle(alert_id, variants, now)
+            if not self._is_stopped(alert_id):
+                await self._settle(alert_id, variants, now)
         self.looks += 1
+
+    def _is_stopped(self, alert_id: str) -> bool:
+        """Whether somebody has stopped it. What the runner takes back itself is not stopped."""
+        if any(live.ended for live in self._live.revisions(alert_id)):
+            self._stopped.add(alert_id)  # also when it is no longer live
+        return alert_id in self._stopped
 
     def _sent_ahead(self, now: datetime) -> list[str]:
         """The occurrences that are live and not over."""
@@ -267,6 +278,11 @@ def _start(alert_id: str, revision: int, sent: Sent) -> Start:
         volume=sent.volume,
         resume=ResumeRule.LIVE,  # each clip has a rule of its own
     )
+
+
+def _stopped_since(since: int) -> Select[tuple[str]]:
+    a = alert_table.c
+    return select(a.alert_id).where(a.kind == MessageKind.SLOT.value, a.expires > since, a.ended_at.is_not(None))
 
 
 async def _insert(
