@@ -18,6 +18,7 @@ class Held(StrEnum):
     ITEM_EXPIRED = "item_expired"
     PLAYLIST_EMPTY = "playlist_empty"  # nothing in it may play on that day
     TOO_LONG = "too_long"  # does not fit into the slot any more
+    TOO_MANY = "too_many"  # comes after the last clip that one occurrence can have
     INTERRUPTED = "interrupted"  # its rule after the interruption was to skip, or to join what the clock says
 
 
@@ -31,6 +32,7 @@ _SENTENCES: Final = {
     Held.ITEM_EXPIRED: _("The item has expired."),
     Held.PLAYLIST_EMPTY: _("Nothing in the playlist may play on this day."),
     Held.TOO_LONG: _("It does not fit into the slot."),
+    Held.TOO_MANY: _("An occurrence has at most 200 items, and silence after them: divide the slot."),
     Held.INTERRUPTED: _("It was interrupted, and its rule is not to go on."),
 }
 

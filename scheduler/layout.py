@@ -10,12 +10,11 @@ from itertools import count
 from random import Random
 from typing import Final
 
-from broadcast_core.model import Clip
+from broadcast_core.model import MOST_CLIPS, Clip
 from scheduler.held import Held
 from scheduler.model import Fill, Item, ItemKind, Occurrence, Overrun, Playlist, PlayOrder, Schedule, Slot
 
 _ZERO: Final = timedelta()
-MOST_CLIPS: Final = 2000  # in one occurrence; what comes after is silence
 SHORTEST: Final = timedelta(seconds=1)  # an item shorter than this is never repeated: it would be thousands
 
 
@@ -111,7 +110,11 @@ def _place(
         offset = clips[-1].ends + gap if clips else _ZERO
         ends = offset + item.audio.duration
         room = slot.length - offset
-        if ends <= slot.length:
+        if len(clips) >= MOST_CLIPS:
+            over.append(LeftOut(item_id=item.id, held=Held.TOO_MANY))
+            if not first_round:
+                break
+        elif ends <= slot.length:
             clips.append(_laid(item, offset, ends, item.kind))
         elif not first_round:
             break
@@ -119,8 +122,6 @@ def _place(
             clips.append(_laid(item, offset, slot.length, item.kind))
         else:
             over.append(LeftOut(item_id=item.id, held=Held.TOO_LONG))
-        if len(clips) >= MOST_CLIPS:
-            break
     return clips, over
 
 

@@ -19,6 +19,7 @@ from broadcast_core.model.alert import (
     Urgency,
 )
 from broadcast_core.model.content import (
+    MOST_CLIPS,
     AudioRef,
     Clip,
     Content,
@@ -76,6 +77,7 @@ from broadcast_core.model.standing import (
 )
 
 __all__ = [
+    "MOST_CLIPS",
     "SPEAKER_PARTS", "Alert", "Approval", "Area", "AudioRef", "Authority", "Availability", "Batch", "Category",
     "Certainty", "Channel", "Circle", "Clip", "CoilAddress", "Content", "Delivery", "DeliveryKey", "DeliveryKind",
     "Domain", "Endpoint", "FieldEvent", "Hello", "Info", "ItemPlay", "LateRule", "Level", "MessageKind", "Mode",

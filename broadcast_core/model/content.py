@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Final
 
 from broadcast_core.model.standing import ResumeRule
+
+MOST_CLIPS: Final = 200  # in one programme: a speaker refuses more, all of it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

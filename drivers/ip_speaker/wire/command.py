@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from broadcast_core.clock import to_ms
 from broadcast_core.errors import TocsinError
 from broadcast_core.model import (
+    MOST_CLIPS,
     AudioRef,
     Authority,
     Certainty,
@@ -35,7 +36,6 @@ from broadcast_core.model import (
 )
 
 VERSION: Final = 1
-MOST_CLIPS: Final = 200  # in one programme
 _MS: Final = timedelta(milliseconds=1)
 
 CLASSES: Final = {
