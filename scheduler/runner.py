@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -53,6 +53,9 @@ from scheduler.what_plays import messages
 log = structlog.get_logger(__name__)
 
 AHEAD: Final = timedelta(hours=26)  # the next day, and time to fetch it after the core comes back
+# What a speaker's flash holds at least (rule 22 of its protocol). What it does not hold would be in its orders at
+# every hello, and a schedule of thousands would keep the core signing. The rest is sent when it has come nearer.
+MOST_AHEAD: Final = 64
 _LOOK_EVERY_S: Final = 60.0
 _RETRY_S: Final = 2.0
 _GATHER_S: Final = 0.2  # edits that come together are one look
@@ -232,11 +235,24 @@ def desired(circumstances: Circumstances, registry: Registry, now: datetime) -> 
         if endpoint.enabled:
             speakers[endpoint.zone].append(endpoint)
     found: dict[str, list[Wanted]] = defaultdict(list)
-    for (alert_id, digest), codes in zones.items():
+    for (alert_id, digest), codes in _nearest(zones, sents).items():
         endpoints = tuple(e for code in codes for e in speakers.get(code, ()))
         if endpoints:
             found[alert_id].append(Wanted(sents[alert_id, digest], digest, endpoints))
     return dict(found)
+
+
+def _nearest(
+    zones: Mapping[tuple[str, str], Sequence[str]], sents: Mapping[tuple[str, str], Sent]
+) -> dict[tuple[str, str], list[str]]:
+    """For each zone only its next `MOST_AHEAD` occurrences."""
+    counts: Counter[str] = Counter()
+    found: dict[tuple[str, str], list[str]] = {}
+    for which in sorted(zones, key=lambda w: (sents[w].occurrence.starts_at, sents[w].occurrence.key, w)):
+        near = [code for code in zones[which] if counts[code] < MOST_AHEAD]
+        counts.update(near)
+        found[which] = near
+    return found
 
 
 def message_id(key: str) -> str:
