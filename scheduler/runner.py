@@ -108,7 +108,7 @@ class Runner:
         o = occurrence_table.c
         async with self._store.read() as connection:
             rows = (await connection.execute(select(occurrence_table).where(o.expires > since))).all()
-            stopped = (await connection.execute(_stopped_since(since))).scalars().all()
+            stopped = [row.alert_id for row in await connection.execute(_stopped_since(since))]
         for row in rows:
             self._note(row.alert_id, row.revision, row.digest)
             if row.outcome == "skipped":
