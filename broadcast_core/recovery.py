@@ -123,7 +123,7 @@ async def _replay(store: Store, registry: Registry, stop: Stop, clock: Clock) ->
 def _revive(live: Live, message: _Message, registry: Registry) -> None:
     row = message.row
     starts = decode_starts(str(row.starts))
-    stop = _stop_of(row, starts)
+    stop = _stop_of(row, starts, message.deliveries)
     deliveries = tuple(_deliveries(message.deliveries, starts, stop, registry))
     plan = Plan(alert_id=row.alert_id, revision=row.revision, deliveries=deliveries)
     revived = live.begin(
@@ -167,16 +167,21 @@ def _deliveries(
         )
 
 
-def _stop_of(row: Row[tuple[object, ...]], starts: dict[Channel, Opening]) -> Stop | None:
-    if row.ended_at is None:
+def _stop_of(
+    row: Row[tuple[object, ...]], starts: dict[Channel, Opening], deliveries: Iterable[RowMapping]
+) -> Stop | None:
+    """The stop that ended a message, or that took it back from some endpoints; None if there was neither."""
+    withdrawn = any(d["kind"] == DeliveryKind.STOP.value for d in deliveries)
+    if row.ended_at is None and not withdrawn:
         return None
     longest = max((sounding_time(start) for start in starts.values()), default=timedelta())
     return Stop(
         alert_id=row.alert_id,
         revision=row.revision,
         domain=next(iter(starts.values())).domain,
-        acted_at=from_ms(row.ended_at),
+        # Of a withdrawal the audit has the instant; for those who still have to be told any past one will do.
+        acted_at=from_ms(row.accepted_at if row.ended_at is None else row.ended_at),
         expires=from_ms(row.expires) + longest + timedelta(minutes=5),
         actor=row.ended_by or "",
-        cause=row.ended_cause or "stop",
+        cause=row.ended_cause or ("withdrawn" if row.ended_at is None else "stop"),
     )

@@ -29,6 +29,7 @@ from scheduler.day import Circumstances, ModeSpan, ZoneDay
 from scheduler.kindness import DEFAULT, Kindness, Rules, ZoneKindness
 from scheduler.local_time import local_date
 from scheduler.model import Item, Playlist, Schedule, Slot
+from scheduler.recurrence import HORIZON
 from scheduler.what_plays import what_plays
 
 _MOST_SLOTS: Final = 500
@@ -137,8 +138,11 @@ class ScheduleDesk:
     async def preview(self, zone: str, when: date, draft: Slot | None = None) -> ZoneDay:
         """What plays in a zone on a local date, with the modes as they are, and with a slot that is not saved yet.
 
-        Raises NotFound for an unknown zone, Rejected for a draft that could not be saved.
+        Raises NotFound for an unknown zone, Rejected for a draft that could not be saved, or a date far away.
         """
+        if abs(when - self.today) > HORIZON:
+            sentence = _("A preview reaches {days} days back and ahead.", days=HORIZON.days)
+            raise Rejected(RejectReason.INVALID_VALUE, sentence, "date")
         self._registry().zone(zone)
         await self.look()
         schedule = self.schedule

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
 import msgspec
 import structlog
-from sqlalchemy import insert, select
+from sqlalchemy import Select, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadcast_core import audit
@@ -34,6 +34,7 @@ from broadcast_core.model import (
 )
 from broadcast_core.registry import Registry
 from broadcast_core.store import Store
+from broadcast_core.store.schema import alert as alert_table
 from broadcast_core.store.schema import occurrence as occurrence_table
 from scheduler.day import Circumstances, Sent
 from scheduler.local_time import local_date
@@ -43,6 +44,9 @@ from scheduler.what_plays import messages
 log = structlog.get_logger(__name__)
 
 AHEAD: Final = timedelta(hours=26)  # the next day, and time to fetch it after the core comes back
+# What a speaker's flash holds at least (rule 22 of its protocol). What it does not hold would be in its orders at
+# every hello, and a schedule of thousands would keep the core signing. The rest is sent when it has come nearer.
+MOST_AHEAD: Final = 64
 _LOOK_EVERY_S: Final = 60.0
 _RETRY_S: Final = 2.0
 _GATHER_S: Final = 0.2  # edits that come together are one look
@@ -81,6 +85,7 @@ class Runner:
         self._digests: dict[tuple[str, int], str] = {}  # of what was sent, by message and revision
         self._newest: dict[str, int] = {}
         self._skipped: set[str] = set()
+        self._stopped: set[str] = set()  # messages that somebody has stopped: nothing brings them back
         self.looks = 0  # how often everything was compared; for tests and metrics
 
     def look(self) -> None:
@@ -93,10 +98,12 @@ class Runner:
         o = occurrence_table.c
         async with self._store.read() as connection:
             rows = (await connection.execute(select(occurrence_table).where(o.expires > since))).all()
+            stopped = [row.alert_id for row in await connection.execute(_stopped_since(since))]
         for row in rows:
             self._note(row.alert_id, row.revision, row.digest)
             if row.outcome == "skipped":
                 self._skipped.add(row.key)
+        self._stopped.update(stopped)
 
     async def run(self) -> None:
         while True:
@@ -122,8 +129,15 @@ class Runner:
             if alert_id not in wanted:
                 await self._withdraw(alert_id, self._live.told(alert_id))
         for alert_id, variants in wanted.items():
-            await self._settle(alert_id, variants, now)
+            if not self._is_stopped(alert_id):
+                await self._settle(alert_id, variants, now)
         self.looks += 1
+
+    def _is_stopped(self, alert_id: str) -> bool:
+        """Whether somebody has stopped it. What the runner takes back itself is not stopped."""
+        if any(live.ended for live in self._live.revisions(alert_id)):
+            self._stopped.add(alert_id)  # also when it is no longer live
+        return alert_id in self._stopped
 
     def _sent_ahead(self, now: datetime) -> list[str]:
         """The occurrences that are live and not over."""
@@ -211,11 +225,24 @@ def desired(circumstances: Circumstances, registry: Registry, now: datetime) -> 
         if endpoint.enabled:
             speakers[endpoint.zone].append(endpoint)
     found: dict[str, list[Wanted]] = defaultdict(list)
-    for (alert_id, digest), codes in zones.items():
+    for (alert_id, digest), codes in _nearest(zones, sents).items():
         endpoints = tuple(e for code in codes for e in speakers.get(code, ()))
         if endpoints:
             found[alert_id].append(Wanted(sents[alert_id, digest], digest, endpoints))
     return dict(found)
+
+
+def _nearest(
+    zones: Mapping[tuple[str, str], Sequence[str]], sents: Mapping[tuple[str, str], Sent]
+) -> dict[tuple[str, str], list[str]]:
+    """For each zone only its next `MOST_AHEAD` occurrences."""
+    counts: Counter[str] = Counter()
+    found: dict[tuple[str, str], list[str]] = {}
+    for which in sorted(zones, key=lambda w: (sents[w].occurrence.starts_at, sents[w].occurrence.key, w)):
+        near = [code for code in zones[which] if counts[code] < MOST_AHEAD]
+        counts.update(near)
+        found[which] = near
+    return found
 
 
 def digest_of(sent: Sent) -> str:
@@ -230,6 +257,11 @@ def digest_of(sent: Sent) -> str:
         [(c.item_id, c.audio.sha256, c.offset, c.resume.value) for c in sent.clips],
     ]
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
+
+
+def _stopped_since(since: int) -> Select[tuple[str]]:
+    a = alert_table.c
+    return select(a.alert_id).where(a.kind == MessageKind.SLOT.value, a.expires > since, a.ended_at.is_not(None))
 
 
 async def _insert(

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
+import structlog
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,12 +20,14 @@ from broadcast_core import audit, outbox
 from broadcast_core.clock import Clock, to_ms
 from broadcast_core.dispatch import Dispatch
 from broadcast_core.live import Live, LiveAlert, LiveDelivery
-from broadcast_core.model import Channel, DeliveryKind, Endpoint, MessageKind, MsgType, Opening, Plan, Progress
+from broadcast_core.model import Channel, DeliveryKind, Endpoint, MessageKind, MsgType, Opening, Plan, Progress, Stop
 from broadcast_core.model.form import encode_starts
 from broadcast_core.plan import make_plan, on_their_own
 from broadcast_core.registry import Registry
 from broadcast_core.store import Store
 from broadcast_core.store.schema import alert as alert_table
+
+log = structlog.get_logger(__name__)
 
 Also = Callable[[AsyncConnection], Awaitable[None]]  # what else becomes durable in the same transaction
 
@@ -61,7 +65,7 @@ class Direct:
 
         Raises StorageFailed; nothing is sent then. With no messages only `also` is done.
         """
-        now, registry = self._clock.now(), self._registry()
+        now, registry, stops_seen = self._clock.now(), self._registry(), self._live.stops
         planned = [(m, _plan_of(m, registry)) for m in messages]
 
         async def job(connection: AsyncConnection) -> None:
@@ -71,8 +75,15 @@ class Direct:
                 await also(connection)
 
         await self._store.write(job)
+        stopped = []
         for message, plan in planned:
-            self._begin(message, plan, now)
+            live = self._begin(message, plan, now)
+            if self._live.stopped_since(message.alert_id, stops_seen):
+                stopped.append(self._end(live))
+            else:
+                self._dispatch.hand_over(live, live.deliveries.values())
+        for stop in stopped:
+            await self._store.write(partial(outbox.end, stop=stop))
 
     async def withdraw(
         self, alert_id: str, endpoints: Collection[str], *, actor: str, cause: str, also: Also | None = None
@@ -133,11 +144,18 @@ class Direct:
         return len(plan.deliveries)
 
     def _begin(self, message: Message, plan: Plan, now: datetime) -> LiveAlert:
-        live = self._live.begin(
+        return self._live.begin(
             plan, starts=message.starts, expires=message.expires, accepted_at=now, kind=message.kind
         )
-        self._dispatch.hand_over(live, live.deliveries.values())
-        return live
+
+    def _end(self, live: LiveAlert) -> Stop:
+        """Somebody has stopped it while it was being made durable: it is there, and has ended."""
+        stop = self._live.stop_of(
+            live.alert_id, live.revision, actor="", cause="stop", now=self._clock.now(), domain=live.domain
+        )
+        self._live.end(stop)
+        log.warning("stopped before anything was sent", alert=stop.alert_id, revision=stop.revision)
+        return stop
 
 
 def _plan_of(message: Message, registry: Registry) -> Plan:

@@ -9,7 +9,7 @@ from typing import Final
 
 from broadcast_core.model.standing import ResumeRule
 
-MOST_CLIPS: Final = 200  # in one programme: what a speaker has to keep
+MOST_CLIPS: Final = 200  # in one programme: a speaker refuses more, all of it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

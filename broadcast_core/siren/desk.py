@@ -107,18 +107,32 @@ class SirenDesk:
             await self._sound(row, act, 0, actor)
         return self._view(self._acts[row.id])
 
-    async def next(self, *, actor: str) -> ActView:
-        """End the signal that sounds and sound the next. Raises Rejected, StorageFailed."""
+    async def next(self, *, actor: str, signal: int | None = None) -> ActView:
+        """End the signal that sounds and sound the next. Raises Rejected, StorageFailed.
+
+        `signal` is the number of the one that is meant: said again, or by two people, it sounds once.
+        """
         async with self._one_at_a_time:
             running = self.running()
             if running is None:
                 raise _nothing_runs()
+            if signal is not None and running.following != signal:
+                return self._already(running, signal)
             if running.following is None:
                 sentence = _("The siren act {act} has sounded its last signal.", act=running.row.id)
                 raise Rejected(RejectReason.NOT_LIVE, sentence)
             await self.signals.stop(running.row.id, actor=actor)  # of equal weight, they would wait for each other
+            if self._acts[running.row.id].ended_at is not None:  # it was stopped meanwhile
+                raise _nothing_runs()
             await self._sound(running.row, running.act, running.following, actor)
         return self._view(self._acts[running.row.id])
+
+    def _already(self, running: ActView, signal: int) -> ActView:
+        """The act as it stands, if this signal has been sounded; else it is not its turn."""
+        if any(view.number == signal and view.signal is not None for view in running.signals):
+            return running
+        sentence = _("Signal {signal} is not the next one of the siren act {act}.", signal=signal, act=running.row.id)
+        raise Rejected(RejectReason.NOT_LIVE, sentence, "signal")
 
     async def stop(self, *, actor: str) -> ActView:
         """Silence the act, and let nothing more come of it. Never behind another act: it takes no lock."""

@@ -86,6 +86,12 @@ class StartBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     area: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=1000)]
 
 
+class NextQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which signal is meant: the number in `following`."""
+
+    signal: Annotated[int, msgspec.Meta(ge=0, description="said twice, it sounds once")] | None = None
+
+
 async def show_act(request: web.Request, _query: NoQuery) -> web.Response:
     desk = request.app[SIRENS]
     newest = desk.newest()
@@ -98,8 +104,8 @@ async def start_act(request: web.Request, _query: NoQuery) -> web.Response:
     return json_response(_act(view), HTTPStatus.CREATED)
 
 
-async def next_signal(request: web.Request, _query: NoQuery) -> web.Response:
-    return json_response(_act(await request.app[SIRENS].next(actor=actor_of(request))))
+async def next_signal(request: web.Request, query: NextQuery) -> web.Response:
+    return json_response(_act(await request.app[SIRENS].next(actor=actor_of(request), signal=query.signal)))
 
 
 async def stop_act(request: web.Request, _query: NoQuery) -> web.Response:
@@ -213,7 +219,7 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
     Route(
         method="POST",
         path=f"{_ACT}/next",
-        query=NoQuery,
+        query=NextQuery,
         handle=next_signal,
         access=TokenScope.ALERT_SEND,
         summary="End the signal that sounds, and sound the next.",

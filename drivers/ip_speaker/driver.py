@@ -51,6 +51,11 @@ _TARGETS_IN_A_MESSAGE: Final = 50  # endpoints that share one signature when eac
 _PUBLISHES_AT_ONCE: Final = 64
 _ORDERS_LIFETIME_S: Final = 30.0
 _SENT_DELAY_S: Final = 0.25
+# Of the publicity that a speaker does not hold, orders carry this much, beginning with what is due first. A broker
+# drops what is larger than its client takes (1 MiB), and a speaker whose orders never come hears no alert either. The
+# rest is in the next orders: a speaker asks for the time before each occurrence.
+_AHEAD_IN_ORDERS: Final = 256 * 1024  # bytes
+_PROGRAMMES_IN_ORDERS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +215,9 @@ class IpSpeakerDriver:
         # ended, every later one has a higher position. The speaker relies on that (rules 4 and 9 of the protocol).
         stamp, starts = self._stamp(), orders.live()
         due = {s.alert_id: s.revision for s in starts if s.standing.sound_class is SoundClass.PUBLICITY}
-        live = [
-            await self._sign([Delivery(endpoint=delivery.endpoint, order=start)])
-            for start in starts
-            if start.alert_id not in due or orders.holds.get(start.alert_id) != start.revision
-        ]
+        live = [await self._sign([replace(delivery, order=s)]) for s in starts if s.alert_id not in due]
+        ahead = [s for s in starts if s.alert_id in due and orders.holds.get(s.alert_id) != s.revision]
+        live += await self._sign_ahead(delivery, sorted(ahead, key=lambda s: s.starts_at))
         message = command.OrdersCommand(
             domain=self._domain,
             epoch=stamp.epoch,
@@ -233,6 +236,18 @@ class IpSpeakerDriver:
         )
         payload = await self._signer.sign(KeyScope.CONTROL, self._domain, command.encode(message))
         return _Message((self._topics.own(endpoint_id),), payload, _ORDERS_LIFETIME_S)
+
+    async def _sign_ahead(self, delivery: Delivery, ahead: Sequence[Start]) -> list[_Message]:
+        """As much of the publicity as orders can carry; at least the first."""
+        signed: list[_Message] = []
+        room = _AHEAD_IN_ORDERS
+        for start in ahead[:_PROGRAMMES_IN_ORDERS]:
+            message = await self._sign([replace(delivery, order=start)])
+            room -= len(message.payload)
+            if signed and room < 0:
+                break
+            signed.append(message)
+        return signed
 
     def _stamp(self) -> command.Stamp:
         return command.Stamp(epoch=self._epoch, seq=next(self._sequence), iat=to_ms(self._clock.now()))

@@ -30,7 +30,7 @@ from simulators.speakers.day import Day
 from simulators.speakers.downloads import Downloads, Fetched
 from simulators.speakers.effects import Effect, Fetch, Say, Subscribe
 from simulators.speakers.greeting import Greeting
-from simulators.speakers.guard import Admitted, NotUnderstood, Opener, Refused, nested_start
+from simulators.speakers.guard import Admitted, NotUnderstood, Opener, Refused, nested_start, sets_clock
 from simulators.speakers.heartbeat import Heartbeat
 from simulators.speakers.items import item_of, needed
 from simulators.speakers.ledger import Ledger, unsupported
@@ -130,7 +130,8 @@ class Device:
         if isinstance(command, BeaconCommand):
             return self._beacon(command, now)
         ahead_ms = self.clock.now(now) - command.iat
-        self.clock.not_before(command.iat, now)
+        if sets_clock(command):
+            self.clock.not_before(command.iat, now)
         if isinstance(command, SelfTestCommand):
             return self._self_test(command, ahead_ms, now)
         if isinstance(command, StartCommand):

@@ -134,6 +134,11 @@ def nested_start(opener: Opener, token: bytes, me: str) -> tuple[Admitted, Start
     return verdict, start
 
 
+def sets_clock(command: Command) -> bool:
+    """Whether its signature tells the time: a key for publicity or tests, in wrong hands, would let alerts expire."""
+    return _scope_for(command) in {KeyScope.CONTROL, KeyScope.EMERGENCY}
+
+
 def _scope_for(read: Command) -> KeyScope:
     if isinstance(read, SelfTestCommand):
         return KeyScope.TEST

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -126,7 +127,8 @@ async def test_tests_wait_for_an_alert_and_a_restart_sends_none_twice(new_site: 
 async def configured(site: Any, head: str) -> None:
     """The core again, with more settings."""
     await site.core.stop()
-    site.stage.config.write_text(head + site.stage.config.read_text())
+    settings = re.sub(r"^timezone = .*\n", "", site.stage.config.read_text(), flags=re.MULTILINE)
+    site.stage.config.write_text(head + settings)
     await site.core.start()
     await site.fleet.ready()
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from broadcast_core.errors import Rejected, RejectReason
-from broadcast_core.model import Authority
+from broadcast_core.model import MOST_CLIPS, Authority
 from scheduler.checks import Finding, FindingKind, check, refuse
+from scheduler.held import Held
 from scheduler.kindness import DEFAULT, Quiet, Rules
 from scheduler.layout import lay_out
 from scheduler.model import (
@@ -24,9 +25,10 @@ from scheduler.model import (
     Overrun,
     PlayOrder,
     Recurrence,
+    Schedule,
 )
 from scheduler.recurrence import on_date
-from scheduler.what_plays import day_of, what_plays
+from scheduler.what_plays import day_of, messages, what_plays
 
 TODAY = date(2026, 11, 25)  # a Wednesday
 NOW = datetime(2026, 11, 24, 16, tzinfo=UTC)  # its midnight in Shanghai
@@ -197,7 +199,24 @@ def test_a_playlist_of_next_to_nothing_does_not_fill_a_slot_thousands_of_times(m
     schedule = make.schedule(make.item("click", 0.01), slot)
     assert len(what_plays(make.circumstances(schedule), "A", TODAY).segments) == 1
     schedule = make.schedule(make.item("click", 1), slot)
-    assert len(what_plays(make.circumstances(schedule), "A", TODAY).segments) == 200
+    day = what_plays(make.circumstances(schedule), "A", TODAY)
+    assert len(day.segments) == MOST_CLIPS
+    assert {piece.held for piece in day.held} == {Held.TOO_MANY}
+
+
+def test_what_comes_after_the_last_clip_of_a_programme_is_said(make: Any) -> None:
+    """A speaker refuses a programme of more clips as a whole: hours of silence that nobody was told of."""
+    names = [f"i{n:03}" for n in range(MOST_CLIPS + 2)]
+    slot = make.slot(length=timedelta(hours=4))
+    items = [make.item(name, 60) for name in names]
+    schedule = Schedule(
+        slots={"s": slot}, playlists={"p": make.playlist("p", *names)}, items={item.id: item for item in items}
+    )
+    (message,) = messages(make.circumstances(schedule), TODAY)
+    assert len(message.sent.clips) == MOST_CLIPS
+    found = check(make.circumstances(schedule), TODAY)
+    assert [(f.problem, f.refused) for f in found] == [(FindingKind.HELD, False)]
+    assert "200" in str(found[0].sentence)
 
 
 def test_the_published_timetables_play_as_published(make: Any) -> None:

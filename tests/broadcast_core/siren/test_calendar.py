@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -237,3 +238,14 @@ async def test_a_real_act_says_so_and_a_stop_while_it_is_made_wins(town: Town) -
     with pytest.raises(Rejected) as refused:
         await town.sirens.next(actor="officer")
     assert refused.value.reason is RejectReason.NOT_LIVE
+
+
+async def test_next_said_twice_sounds_one_signal(town: Town) -> None:
+    """Two officers, or one whose answer got lost, mean the same signal: the act does not run ahead of them."""
+    await town.sirens.start("civil-defence", ("district",), actor="officer")
+    both = await asyncio.gather(*(town.sirens.next(actor=actor, signal=1) for actor in ("officer", "chief")))
+    assert [view.following for view in both] == [2, 2]
+    assert len(town.sirens.signals.of(both[0].row.id)) == 2
+    with pytest.raises(Rejected) as refused:
+        await town.sirens.next(actor="officer", signal=7)
+    assert (refused.value.reason, refused.value.field) == (RejectReason.NOT_LIVE, "signal")

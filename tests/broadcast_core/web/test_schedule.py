@@ -129,6 +129,8 @@ async def test_a_draft_is_shown_and_saved_by_nobody(core: Any, playlist: None) -
     problem = await said(core, "POST", where, 422, json=SLOT | {"id": "draft", "volume": 0})
     assert problem["field"] == "slots.draft.volume"
     await said(core, "GET", f"{SCHEDULE}/preview?zone=nowhere", 404)
+    for far in ("0001-01-01", "9999-12-31"):
+        await said(core, "GET", f"{SCHEDULE}/preview?zone=N1&date={far}", 422)
 
 
 async def test_an_overlap_is_a_warning_and_the_preview_says_who_wins(core: Any, playlist: None) -> None:

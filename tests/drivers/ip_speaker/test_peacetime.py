@@ -8,7 +8,7 @@ import io
 import json
 import wave
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +22,7 @@ from broadcast_core.clock import SystemClock
 from broadcast_core.config import Mqtt
 from broadcast_core.keys import signing_keys
 from broadcast_core.model import (
+    MOST_CLIPS,
     Approval,
     AudioRef,
     Authority,
@@ -45,6 +46,7 @@ from broadcast_core.model import (
     Receipt,
     ResumeRule,
     SoundClass,
+    Spoken,
     Standing,
     Start,
     Urgency,
@@ -276,6 +278,46 @@ async def test_what_a_speaker_holds_is_named_and_not_sent_again(
     await told.until(
         lambda: any(r.key.revision == 2 and r.progress is Progress.RECEIVED for r in told.receipts), "the revision"
     )
+
+
+async def test_a_day_larger_than_a_packet_does_not_keep_orders_and_alerts_from_a_speaker(
+    core: tuple[Core, Fleet], clips: list[AudioRef]
+) -> None:
+    """A speaker that holds nothing yet comes to a day of fourteen long programmes: more than 1 MiB once signed."""
+    told, fleet = core
+    clip = clips[0]
+    programme = Programme(
+        clips=tuple(
+            Clip(item_id="news", audio=clip, offset=timedelta(seconds=n), resume=ResumeRule.SKIP)
+            for n in range(MOST_CLIPS)
+        ),
+        late=LateRule.JOIN,
+        grace=timedelta(seconds=2),
+    )
+    told.live += [
+        replace(occurrence(clips, delay_s=3600 - 60 * n), alert_id=f"long-{n:02}", content=programme)
+        for n in range(14)
+    ]
+    fleet.reboot(IDS[0])
+    await told.until(lambda: told.who("long-13", Progress.RECEIVED) == {IDS[0]}, "the programme that is due first")
+    now = datetime.now(UTC)
+    alert = replace(
+        occurrence(clips, delay_s=0),
+        alert_id="alert-1",
+        standing=replace(STANDING, sound_class=SoundClass.EMERGENCY, level=Level.RED),
+        expires=now + timedelta(minutes=5),
+        content=Spoken(tone="attention-1", audio=clip, text=()),
+    )
+    told.live.append(alert)
+    await told.to_all(alert)
+    await told.until(lambda: told.who("alert-1", Progress.FINISHED) == set(IDS), "the alert")
+
+    def held() -> int:
+        return sum(IDS[0] in told.who(start.alert_id, Progress.RECEIVED) for start in told.live[:14])
+
+    while (before := held()) < 14:  # each hello brings some more
+        fleet.reboot(IDS[0])
+        await told.until(lambda before=before: held() > before, "more of the day")  # type: ignore[misc]
 
 
 async def test_a_switch_of_the_mode_is_proven_by_each_speaker_and_carried_by_orders(

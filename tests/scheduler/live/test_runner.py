@@ -13,7 +13,8 @@ from broadcast_core.errors import Rejected, RejectReason
 from broadcast_core.model import LateRule, MessageKind, Mode, Progress, SoundClass, Start, Stop
 from broadcast_core.store.schema import occurrence
 from scheduler.calendar import CalendarEdit
-from scheduler.model import CalendarDays, DayKind, Recurrence
+from scheduler.model import CalendarDays, Cron, DayKind, Overrun, Recurrence
+from scheduler.runner import MOST_AHEAD
 from scheduler.sending import message_id
 
 EVERYBODY = {"SPK-N0", "SPK-N1", "SPK-N2", "SPK-S0", "SPK-S1"}
@@ -200,3 +201,26 @@ async def test_an_alert_does_not_wait_for_publicity_that_is_on_its_way(day: Any,
     await day.until(lambda: {d.order.alert_id for d in day.speakers.orders(Start)} == {accepted.alert_id})
     hanging.set()
     await day.until(lambda: len(day.sent().get("SPK-S0", ())) == 1)
+
+
+async def test_speakers_are_told_no_more_than_they_can_hold_and_the_rest_in_its_time(day: Any, make: Any) -> None:
+    """Every half hour of two slots is 96 a day."""
+    for name, minutes in (("a", "5,35"), ("b", "20,50")):
+        slot = make.slot(
+            name,
+            start=None,
+            recurrence=Recurrence(rule=Cron(expression=f"{minutes} * * * *")),
+            length=timedelta(minutes=10),
+            overrun=Overrun.CUT,
+        )
+        await day.desk.put_slot(slot, actor="publicity")
+    await day.look()
+    sent = day.sent()["SPK-N0"]
+    assert len(sent) == MOST_AHEAD
+    last = max(start.starts_at for start in sent)
+    day.moved.moved += timedelta(hours=1)
+    await day.look()
+    later = [start.starts_at for start in day.sent()["SPK-N0"][MOST_AHEAD:]]
+    assert len(later) == 4
+    assert min(later) > last
+    assert day.speakers.orders(Stop) == []  # nothing is taken back for it

@@ -251,7 +251,17 @@ class TestTime:
         bench.hear(old)
         assert bench.device.clock.now(bench.now) == bench.utc
 
-    def test_every_verified_command_moves_a_slow_clock_forward(self, bench: Any) -> None:
+    def test_a_key_for_publicity_cannot_let_alerts_expire(self, bench: Any) -> None:
+        far = bench.utc + 10**9
+        for sound_class, scope in (("publicity", KeyScope.PUBLICITY), ("test", KeyScope.TEST)):
+            start = bench.pen.start(far, Target(endpoints=(ME,)), alert=sound_class, sound_class=sound_class)
+            bench.hear(bench.pen.sign(start, scope))
+            assert bench.device.clock.now(bench.now) == bench.utc
+        bench.start()
+        assert bench.device.player.sounding is not None
+        assert bench.device.player.sounding.identifier == "A"
+
+    def test_a_command_of_the_core_moves_a_slow_clock_forward(self, bench: Any) -> None:
         bench.device.clock.glitch(-30_000)
         bench.query(alert="unknown")
         assert bench.device.clock.now(bench.now) == bench.utc
