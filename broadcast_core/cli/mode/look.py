@@ -33,7 +33,7 @@ def show(as_json: JsonOption = False) -> None:
     if not answer["settings"]:
         say(_("No zone has a mode of its own."))
         return
-    console.print(_table(answer["settings"], names, language), highlight=False)
+    console.print(_table(answer["settings"], names, language), highlight=False, markup=False)
     for setting in answer["settings"]:
         if setting["overdue"]:
             console.print(_overdue(setting).say(language), style="bold yellow", highlight=False, markup=False)
