@@ -22,6 +22,7 @@ from scheduler.model import CalendarDays, Item, Overrun, Playlist, Schedule, Slo
 from scheduler.recurrence import HORIZON, LONGEST, next_date, refusal
 from scheduler.what_plays import day_of
 
+IDENTIFIER: Final = _("An identifier has 1 to 64 letters, digits, dots, dashes and underscores.")
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LOUDEST: Final = 100
 _ZERO: Final = timedelta()
@@ -81,6 +82,11 @@ def check(circumstances: Circumstances, since: date) -> tuple[Finding, ...]:
     return (*refused, *_warnings(circumstances, since))
 
 
+def is_identifier(text: str) -> bool:
+    """Whether a slot or a playlist may be called that: it stands in paths and in iCalendar files."""
+    return _ID.fullmatch(text) is not None
+
+
 def refuse(findings: Iterable[Finding]) -> None:
     """Raise `Rejected` for the first refusal, if there is one."""
     for finding in findings:
@@ -112,13 +118,8 @@ def _warning(problem: FindingKind, slot: Slot, field: str, sentence: Sentence) -
 
 
 def _form(slot: Slot) -> Iterator[Finding]:
-    if not _ID.fullmatch(slot.id):
-        yield _refused(
-            FindingKind.IDENTIFIER,
-            slot,
-            "id",
-            _("An identifier has 1 to 64 letters, digits, dots, dashes and underscores."),
-        )
+    if not is_identifier(slot.id):
+        yield _refused(FindingKind.IDENTIFIER, slot, "id", IDENTIFIER)
     if not 1 <= slot.volume <= _LOUDEST:
         yield _refused(FindingKind.VOLUME, slot, "volume", _("The volume is from 1 to 100."))
     if not _ZERO < slot.length <= LONGEST:

@@ -24,7 +24,7 @@ from broadcast_core.registry import Registry
 from broadcast_core.store import Store
 from scheduler import rows
 from scheduler.calendar import Calendar, CalendarEdit
-from scheduler.checks import Finding, check, refuse
+from scheduler.checks import IDENTIFIER, Finding, check, is_identifier, refuse
 from scheduler.day import Circumstances, ModeSpan, ZoneDay
 from scheduler.kindness import DEFAULT, Kindness, Rules, ZoneKindness
 from scheduler.local_time import local_date
@@ -218,6 +218,8 @@ class ScheduleDesk:
             items = self._items
             named = (*playlist.items, *([playlist.chime] if playlist.chime else ()))
             unknown = [item for item in named if item not in items]
+            if not is_identifier(playlist.id):
+                raise Rejected(RejectReason.INVALID_VALUE, IDENTIFIER, f"playlists.{playlist.id}.id")
             if unknown:
                 sentence = _("There is no item {items} in the library.", items=", ".join(unknown[:10]))
                 raise Rejected(RejectReason.NOT_FOUND, sentence, f"playlists.{playlist.id}.items")

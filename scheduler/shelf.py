@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadcast_core.clock import Clock, to_ms
 from broadcast_core.library import Library, MediaItem, User
-from broadcast_core.model import MessageKind
-from broadcast_core.store.schema import alert, playlist
+from broadcast_core.model import DeliveryKind, MessageKind, Progress
+from broadcast_core.store.schema import alert, delivery, playlist
 from scheduler.model import Item, ItemKind
 from scheduler.record import playlist_of
 
@@ -49,18 +49,33 @@ class Users:
         self._clock = clock
 
     async def of(self, connection: AsyncConnection, item_id: str) -> Sequence[User]:
-        """The playlists that have it, and what has been sent ahead with it and is not over."""
+        """The playlists that have it, and what has been sent ahead with it, as long as it is neither over nor taken
+        back from every speaker."""
         bodies = (await connection.execute(select(playlist.c.body))).scalars().all()
         lists = [playlist_of(msgspec.json.decode(body)) for body in bodies]
         users = [
             User(kind="playlist", id=p.id, name=p.name) for p in lists if item_id in p.items or item_id == p.chime
         ]
+        stops = delivery.alias()
         ahead = select(alert.c.alert_id, alert.c.cap).where(
             alert.c.kind == MessageKind.SLOT.value,
             alert.c.expires > to_ms(self._clock.now()),
             alert.c.ended_at.is_(None),
             alert.c.starts.contains(f'"{item_id}"', autoescape=True),
+            exists().where(
+                delivery.c.alert_id == alert.c.alert_id,
+                delivery.c.revision == alert.c.revision,
+                delivery.c.kind == DeliveryKind.START.value,
+                delivery.c.progress < int(Progress.EXPIRED),
+                ~exists().where(
+                    stops.c.alert_id == delivery.c.alert_id,
+                    stops.c.revision >= delivery.c.revision,
+                    stops.c.endpoint_id == delivery.c.endpoint_id,
+                    stops.c.kind == DeliveryKind.STOP.value,
+                ),
+            ),
         )
         for row in await connection.execute(ahead):
-            users.append(User(kind="occurrence", id=row.alert_id))
+            name = msgspec.json.decode(row.cap)["info"][0]["headline"]  # the slot's, as on the day it was sent
+            users.append(User(kind="occurrence", id=row.alert_id, name=name))
         return users

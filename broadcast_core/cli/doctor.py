@@ -42,7 +42,7 @@ def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"ok": not failed, "findings": [_plain(check, finding, language) for check, finding in found]})
     else:
-        Console().print(_table(found, language))
+        Console().print(_table(found, language), markup=False)
     raise typer.Exit(FAILED if failed else 0)
 
 

@@ -19,7 +19,7 @@ from broadcast_core.i18n import Sentence, _, terminal_language
 
 _SPAN: Final = r"([0-9]{1,2}:[0-9]{2})-([0-9]{1,2}:[0-9]{2})"
 _QUIET: Final = re.compile(rf"{_SPAN}(?::(work|rest))?")
-_CEILING: Final = re.compile(rf"{_SPAN}=([0-9]{{1,3}})(?::(work|rest))?")
+_CEILING: Final = re.compile(rf"{_SPAN}=(100|[0-9]{{1,2}})(?::(work|rest))?")
 _DAYS: Final = {"work": _("working days"), "rest": _("days of rest")}
 
 
@@ -157,7 +157,7 @@ def _draw(console: Console, title: str, rules: Mapping[str, Any], own: set[str])
     )  # fmt: skip
     for name, head, words in rows:
         grid.add_row(f"  {head.say(language)}", Text(words), _("set here").say(language) if name in own else "")
-    console.print(grid, highlight=False)
+    console.print(grid, highlight=False, markup=False)
 
 
 def _window(window: Mapping[str, Any], language: str) -> str:

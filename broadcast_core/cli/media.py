@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import typer
@@ -13,14 +13,17 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from broadcast_core.cli.client import JsonOption, core, print_json, say_error
+from broadcast_core.cli.client import JsonOption, core, print_json, say, say_error
 from broadcast_core.cli.exits import BAD_INPUT
+from broadcast_core.cli.library import items_of
+from broadcast_core.cli.schedule.recurrence import one_date
 from broadcast_core.cli.why import why_not
 from broadcast_core.i18n import Sentence, _, terminal_language
 
 _PATIENCE_S: Final = 1800.0  # an hour of sound takes minutes to prepare
 _BARS: Final = " ▁▂▃▄▅▆▇█"
 _COLUMNS: Final = 60
+_KINDS: Final[Mapping[str, Sentence]] = {"audio": _("recording"), "text": _("words")}
 _EXPIRES: Final = _("The last day on which it may sound: 2026-12-31.").msgid
 
 
@@ -38,7 +41,7 @@ def add(
     licence: Annotated[str, typer.Option(help=_("Whose it is, and what allows us to play it.").msgid)] = "",
     expires: Annotated[str | None, typer.Option(metavar="DATE", help=_EXPIRES)] = None,
     resume: Annotated[
-        str | None,
+        Literal["position", "start", "skip", "live"] | None,
         typer.Option(
             metavar="position|start|skip|live",
             help=_("What it does after an interruption; else it goes on.").msgid,
@@ -55,7 +58,8 @@ def add(
         _stop(_("Name one file, or say --text."))
     if file is not None and (chime or bed is not None):
         _stop(_("--chime and --bed are for words."))
-    about = _given(licence=licence, expires_on=expires, resume=resume)
+    last = None if expires is None else one_date(expires, "--expires")
+    about = _given(licence=licence, expires_on=last, resume=resume)
     if file is not None:
         item = _uploaded(file, {**_given(title=title or file.stem), **about})
     else:
@@ -69,36 +73,45 @@ def add(
 
 
 def list_items(
-    kind: Annotated[str | None, typer.Option(metavar="audio|text")] = None,
-    expired: Annotated[bool | None, typer.Option("--expired/--not-expired")] = None,
+    kind: Annotated[
+        Literal["audio", "text"] | None, typer.Option(metavar="audio|text", help=_("Recordings, or words.").msgid)
+    ] = None,
+    expired: Annotated[
+        bool | None, typer.Option("--expired/--not-expired", help=_("Its last day is over, or is not.").msgid)
+    ] = None,
     title: Annotated[str | None, typer.Option(help=_("A part of the title.").msgid)] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Every item, newest first."""
     wanted = _given(kind=kind, title=title, expired=None if expired is None else str(expired).lower())
-    items: list[dict[str, Any]] = []
-    before: dict[str, str] = {}
-    while True:
-        page = _ask("GET", "/media", params={**wanted, **before, "limit": "1000"})
-        items += page["items"]
-        if page["following"] is None:
-            break
-        before = {"before": page["following"]}
+    with core() as api:
+        items = list(items_of(api, wanted))
     if as_json:
         print_json({"items": items})
         return
-    table = Table("id", "kind", "title", "time", "LUFS", "expires", box=None)
+    if not items:
+        say(
+            _("The library holds no such item.")
+            if wanted
+            else _("The library is empty; `tocsin media add` fills it.")
+        )
+        return
+    language = terminal_language()
+    heads = (_("item"), _("kind"), _("title"), _("time"), _("LUFS"), _("sounds until"))
+    table = Table(*(head.say(language) for head in heads), box=None)
     for item in items:
         expiry = _("{date}, over", date=item["expires_on"]) if item["expired"] else item["expires_on"] or ""
-        shown = expiry.say(terminal_language()) if isinstance(expiry, Sentence) else expiry
-        row = (item["id"], item["kind"], item["title"], _time(item["seconds"]), f"{item['lufs']:.1f}", shown)
-        table.add_row(*row)
-    Console().print(table)
+        shown = expiry.say(language) if isinstance(expiry, Sentence) else expiry
+        what = _KINDS[item["kind"]].say(language)
+        table.add_row(item["id"], what, item["title"], _time(item["seconds"]), f"{item['lufs']:.1f}", shown)
+    Console().print(table, highlight=False, markup=False)
 
 
-def show(item: Annotated[str, typer.Argument()], as_json: JsonOption = False) -> None:
+def show(
+    item: Annotated[str, typer.Argument(metavar="ITEM", show_default=False)], as_json: JsonOption = False
+) -> None:
     """One item, with its shape."""
-    found = _ask("GET", f"/media/{item}")
+    found = _ask("GET", f"/media/{item}", unknown=_unknown(item))
     if as_json:
         print_json(found)
         return
@@ -106,10 +119,14 @@ def show(item: Annotated[str, typer.Argument()], as_json: JsonOption = False) ->
     typer.echo(_drawn(found["waveform"]))
 
 
-def remove(items: Annotated[list[str], typer.Argument()], as_json: JsonOption = False) -> None:
+def remove(
+    items: Annotated[list[str], typer.Argument(metavar="ITEM…", show_default=False)], as_json: JsonOption = False
+) -> None:
     """Delete items; one that a schedule needs is refused, with what needs it."""
     for item in items:
-        _ask("DELETE", f"/media/{item}")
+        _ask("DELETE", f"/media/{item}", unknown=_unknown(item))
+        if not as_json:
+            say(_("{slot} is removed.", slot=item))
     if as_json:
         print_json({"removed": items})
 
@@ -150,17 +167,28 @@ def _said(words: Mapping[str, Any]) -> Any:
     return _ask("POST", "/media/text", data=data, headers={"Content-Type": "application/json"})
 
 
-def _ask(method: str, path: str, params: Mapping[str, str] | None = None, **more: Any) -> Any:
+def _unknown(item: str) -> Sentence:
+    return _("There is no item {item}; `tocsin media list` shows what there is.", item=item)
+
+
+def _ask(
+    method: str,
+    path: str,
+    params: Mapping[str, str] | None = None,
+    *,
+    unknown: Sentence | None = None,
+    **more: Any,
+) -> Any:
     """The answer of the core. A refusal ends the command."""
-    with core() as api:
+    with core(unknown=unknown) as api:
         body = api.read(method, path, params=list((params or {}).items()), timeout=_PATIENCE_S, **more)
     return msgspec.json.decode(body)
 
 
 def _text(given: str) -> dict[str, str]:
     language, equals, words = given.partition("=")
-    if not equals or not language.isascii():
-        _stop(_("Say the language of the words: --text zh=…"))
+    if not equals or not language.strip() or not language.isascii() or not words.strip():
+        _stop(_("Say the language and the words: --text zh=…"))
     return {"language": language.strip(), "text": words.strip()}
 
 
@@ -175,7 +203,12 @@ def _stop(sentence: Sentence) -> None:
 
 def _print_item(item: Mapping[str, Any]) -> None:
     typer.echo(f"{item['id']}  {item['title']}")
-    facts = (item["kind"], _time(item["seconds"]), f"{item['lufs']:.1f} LUFS", f"{item['true_peak_dbtp']:.1f} dBTP")
+    facts = (
+        _KINDS[item["kind"]].say(terminal_language()),
+        _time(item["seconds"]),
+        f"{item['lufs']:.1f} LUFS",
+        f"{item['true_peak_dbtp']:.1f} dBTP",
+    )
     typer.echo("  " + "  ".join((*facts, f"{item['size'] / 1000:.0f} kB", item["uploader"])))
     for note in item["notes"]:
         typer.echo(f"  ! {note}")

@@ -13,7 +13,8 @@ from rich.table import Table
 from broadcast_core.cli.client import JsonOption, bad_input, core, print_json, say, say_error
 from broadcast_core.cli.duration import option, spoken
 from broadcast_core.cli.exits import FAILED
-from broadcast_core.cli.schedule.edit import tell_warnings
+from broadcast_core.cli.library import titles_of
+from broadcast_core.cli.schedule.edit import one_identifier, tell_warnings
 from broadcast_core.i18n import _, terminal_language
 
 _Playlist = Annotated[str, typer.Argument(metavar="PLAYLIST", show_default=False)]
@@ -45,6 +46,7 @@ def add(
         "gap_s": 0 if gap is None else gap.total_seconds(),
         "chime": chime,
     }
+    one_identifier(playlist, "PLAYLIST")
     with core() as api:
         known = {one["id"]: one["name"] for one in api.get("/schedule")["playlists"]}
         if playlist in known and not replace:
@@ -83,6 +85,7 @@ def show(playlist: _Playlist, as_json: JsonOption = False) -> None:
     """One playlist: its items in their order, and the slots that play it."""
     with core() as api:
         schedule = api.get("/schedule")
+        titles = {} if as_json else titles_of(api)
     found = next((one for one in schedule["playlists"] if one["id"] == playlist), None)
     if found is None:
         say_error(
@@ -96,9 +99,9 @@ def show(playlist: _Playlist, as_json: JsonOption = False) -> None:
     order = _("in another order each day") if found["order"] == "shuffled" else _("in this order")
     typer.echo(f"{found['id']}  {found['name']}  ({order.say(language)})")
     if found["chime"]:
-        say(_("opened by {chime}", chime=found["chime"]))
+        say(_("opened by {chime}", chime=f"{found['chime']} {titles.get(found['chime'], '')}".rstrip()))
     for number, item in enumerate(found["items"], 1):
-        typer.echo(f"{number:>4}  {item}")
+        typer.echo(f"{number:>4}  {item}  {titles.get(item, '')}".rstrip())
     if found["gap_s"]:
         say(_("{gap} of silence between two", gap=spoken(found["gap_s"])))
     say(_("played by: {slots}", slots=_users(schedule, playlist) or "–"))

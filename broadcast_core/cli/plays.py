@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from broadcast_core.cli.client import JsonOption, core, print_json
+from broadcast_core.cli.library import titles_of
 from broadcast_core.cli.mode.look import names_of
 from broadcast_core.cli.schedule.recurrence import one_date
 from broadcast_core.i18n import Sentence, _, terminal_language
@@ -42,15 +43,17 @@ def plays(
             print_json(answer)
             return
         names = names_of(api.get("/registry/zones"))
-    Console().print(Report(answer, names, terminal_language()), highlight=False)
+        titles = titles_of(api) if answer["items"] else {}
+    Console().print(Report(answer, names, titles, terminal_language()), highlight=False, markup=False)
 
 
 class Report:
-    """Proof of play for a terminal of 80 columns or more. `names` are the zones' by code."""
+    """Proof of play for a terminal of 80 columns or more. `names` are the zones' by code, `titles` the items'."""
 
-    def __init__(self, answer: Json, names: Mapping[str, str], language: str) -> None:
+    def __init__(self, answer: Json, names: Mapping[str, str], titles: Mapping[str, str], language: str) -> None:
         self._answer = answer
         self._names = names
+        self._titles = titles
         self._language = language
         self._tz = ZoneInfo(answer["timezone"])
 
@@ -91,7 +94,8 @@ class Report:
         items = sorted(self._answer["items"].items(), key=lambda one: -one[1]["played_s"])
         for item, found in items:
             why = ", ".join(f"{self._say(REASONS[reason])} ({n})" for reason, n in found["reasons"].items())
-            table.add_row(item, str(found["times"]), f"{found['played_s'] / 60:.1f}", str(found["speakers"]), why)
+            name = f"{item} {self._titles.get(item, '')}".rstrip()
+            table.add_row(name, str(found["times"]), f"{found['played_s'] / 60:.1f}", str(found["speakers"]), why)
         return table
 
     def _zones(self) -> Group:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 import typer
@@ -60,17 +61,22 @@ def show(
         print_json(found)
         return
     if endpoint is not None:
-        Console().print(_results(found["items"]))
+        if not found["items"]:
+            say(
+                _("No test of {endpoint} is on record; `tocsin selftest run {endpoint}` tests it.", endpoint=endpoint)
+            )
+            raise typer.Exit(FAILED)
+        _print(_results(found["items"]))
         return
-    Console().print(_numbers(found["zones"]))
+    _print(_numbers(found["zones"]))
     if found["failing"]:
-        Console().print(_results(found["failing"]))
+        _print(_results(found["failing"]))
     if found["held_by"]:
         say(_("Alert {alert} is live: the tests wait until it is over.", alert=found["held_by"]))
     if found["account"] is None:
         say(_("The SMS gateway tells nothing of its account: nothing is claimed of phones."))
     else:
-        Console().print(_results([found["account"]]))
+        _print(_results([found["account"]]))
 
 
 def run(names: _Names = None, zone: _Zone = None, wait: _Wait = True, as_json: JsonOption = False) -> None:
@@ -100,7 +106,7 @@ def _test(act: str, asked: Mapping[str, Any], *, wait: bool, as_json: bool) -> N
     if as_json:
         print_json(opened if found is None else {**opened, "items": found})
     elif found is not None:
-        Console().print(_results(found))
+        _print(_results(found))
     if found is not None and any(row["outcome"] != "proven" for row in found):
         raise typer.Exit(FAILED)
 
@@ -131,9 +137,19 @@ def _numbers(zones: Sequence[Mapping[str, Any]]) -> Table:
             table.add_row(
                 f"{zone['zone']} {name}", CHANNELS[channel].say(language), str(fresh["endpoints"]),
                 _share(fresh["proven_24h"], fresh["share_24h"]), _share(fresh["proven_7d"], fresh["share_7d"]),
-                str(fresh["never"]), (fresh["oldest"] or "")[:16],
+                str(fresh["never"]), _local(fresh["oldest"]),
             )  # fmt: skip
     return table
+
+
+def _local(instant: str | None) -> str:
+    """An instant as this terminal's clock shows it."""
+    return "" if instant is None else f"{datetime.fromisoformat(instant).astimezone():%Y-%m-%d %H:%M}"
+
+
+def _print(table: Table) -> None:
+    """What devices and gateways note is shown as they said it, brackets too."""
+    Console().print(table, highlight=False, markup=False)
 
 
 def _share(count: int, share: float | None) -> str:
@@ -150,6 +166,6 @@ def _results(items: Sequence[Mapping[str, Any]]) -> Table:
         parts = ", ".join(
             f"{PARTS[p['part']].say(language)} {'✓' if p['ok'] else '✗'} {p['note']}".rstrip() for p in row["parts"]
         )
-        when = (row["ended_at"] or row["sent_at"] or row["due_at"])[:16]
-        table.add_row(row["endpoint_id"], when, outcome.say(language), why, parts)
+        when = row["ended_at"] or row["sent_at"] or row["due_at"]
+        table.add_row(row["endpoint_id"], _local(when), outcome.say(language), why, parts)
     return table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 import typer
@@ -121,7 +122,7 @@ def _tell_act(act: Mapping[str, Any]) -> None:
         say(_("{act} ({id}) was stopped by {by}.", act=name, id=act["id"], by=act["ended_by"]))
     else:
         say(_("{act} ({id}) is over.", act=name, id=act["id"]))
-    Console().print(_signals(act))
+    Console().print(_signals(act), highlight=False, markup=False)
 
 
 def _tell_day(day: Mapping[str, Any]) -> None:
@@ -133,7 +134,7 @@ def _tell_day(day: Mapping[str, Any]) -> None:
         _("{template}:{date} {name} in {where}: {state}. Confirmed by: {by}.", template=day["template"],
           date=day["date"], name=name, where=", ".join(day["area"]), state=state, by=by)
     )  # fmt: skip
-    Console().print(_signals(day))
+    Console().print(_signals(day), highlight=False, markup=False)
 
 
 def _signals(told: Mapping[str, Any]) -> Table:
@@ -143,12 +144,17 @@ def _signals(told: Mapping[str, Any]) -> Table:
     for signal in told["signals"]:
         table.add_row(
             signal["headline_zh"] if language == "zh" else signal["headline_en"],
-            (signal["planned"] or "")[:19],
-            (signal["sent"] or "")[:19],
+            _local(signal["planned"]),
+            _local(signal["sent"]),
             _state(signal).say(language),
             signal["alert_id"] or "",
         )
     return table
+
+
+def _local(instant: str | None) -> str:
+    """An instant as this terminal's clock shows it."""
+    return "" if instant is None else f"{datetime.fromisoformat(instant).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _state(signal: Mapping[str, Any]) -> Sentence:
@@ -157,5 +163,5 @@ def _state(signal: Mapping[str, Any]) -> Sentence:
     if signal["stopped"]:
         return _("stopped")
     if signal["sounds_until"] is not None:
-        return _("sounds until {time}", time=signal["sounds_until"][11:19])
+        return _("sounds until {time}", time=_local(signal["sounds_until"])[11:])
     return OUTCOMES[signal["outcome"]]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import ColumnElement, RowMapping, and_, delete, func, insert, or_, select, update
@@ -14,7 +14,7 @@ from broadcast_core import audit
 from broadcast_core.clock import from_ms, to_ms
 from broadcast_core.errors import NotFound, RejectReason
 from broadcast_core.i18n import Sentence, _
-from broadcast_core.library.item import Change, InUse, ItemKind, MediaItem, TextPart, UsersOf, Wanted
+from broadcast_core.library.item import Change, InUse, ItemKind, MediaItem, TextPart, User, UsersOf, Wanted
 from broadcast_core.model import ResumeRule
 from broadcast_core.store.schema import media_item as table
 
@@ -94,14 +94,30 @@ async def remove(
     row = await _row(connection, item_id)
     users = tuple(await users_of(connection, item_id))
     if users:
-        names = ", ".join(f"{user.kind} {user.name or user.id}" for user in users)
-        sentence = _("{title} is still needed: {users}.", title=row["title"], users=names)
+        sentence = _("{title} is still needed: {users}.", title=row["title"], users=_named(users))
         raise InUse(RejectReason.IN_USE, sentence, None, users)
     await connection.execute(delete(table).where(table.c.id == item_id))
     detail = {"title": row["title"], "sha256": row["sha256"]}
     await _record(connection, now, actor, "media.remove", item_id, detail)
     others = await connection.scalar(select(func.count()).select_from(table).where(table.c.sha256 == row["sha256"]))
     return None if others else str(row["sha256"])
+
+
+_USERS: Final[Mapping[str, Sentence]] = {
+    "playlist": _("playlist {name}"),
+    "occurrence": _("what the speakers hold of “{name}”"),
+}
+
+
+def _named(users: Sequence[User]) -> Sentence:
+    """Users as one sentence, in any language."""
+    said = {
+        f"u{n}": Sentence(_USERS[user.kind].msgid, {"name": user.name or user.id})
+        if user.kind in _USERS
+        else f"{user.kind} {user.name or user.id}"
+        for n, user in enumerate(users)
+    }
+    return Sentence(", ".join(f"{{{place}}}" for place in said), dict(said))
 
 
 async def _record(

@@ -63,6 +63,7 @@ _KINDS: Final[Mapping[str, Sentence]] = {
     "CAP message": _("CAP message"),
     "edit": _("day set by hand"),
     "endpoint": _("endpoint"),
+    "media": _("item in the library"),
     "kindness": _("kindness of its own for"),
     "mode": _("mode of its own for"),
     "playlist": _("playlist"),

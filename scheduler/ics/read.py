@@ -71,7 +71,7 @@ def read(data: bytes, tz: ZoneInfo, since: date) -> Imported:
         except Rejected as why:
             refused.append(_refused(events[0], why.sentence))
         except Exception as error:  # noqa: BLE001 - as above: one damaged component refuses itself alone
-            sentence = _("It cannot be read: {why}", why=f"{type(error).__name__}: {error}"[:200])
+            sentence = _("It cannot be read: {why}", why=_printable(f"{type(error).__name__}: {error}"))
             refused.append(_refused(events[0], sentence))
     return Imported(slots=tuple(slots), proposals=tuple(found), refused=tuple(refused))
 
@@ -84,11 +84,16 @@ def _parsed(data: bytes) -> list[icalendar.Calendar]:
     except Exception as error:
         raise Rejected(
             RejectReason.MALFORMED,
-            _("This is no iCalendar file: {why}", why=f"{type(error).__name__}: {error}"[:200]),
+            _("This is no iCalendar file: {why}", why=_printable(f"{type(error).__name__}: {error}")),
         ) from error
     if not standard:
         raise Rejected(RejectReason.MALFORMED, _("There is no VCALENDAR in this file."))
     return standard
+
+
+def _printable(text: str) -> str:
+    """Of a stranger's file nothing that moves a terminal's cursor, and not too much."""
+    return "".join(sign if sign.isprintable() else "�" for sign in text)[:120]
 
 
 def _is_other(part: icalendar.Component) -> bool:

@@ -43,7 +43,7 @@ def list_alerts(as_json: JsonOption = False) -> None:
         table.add_row(
             alert["alert_id"], str(alert["revision"]), accepted, standing, alert["headline"] or alert["event"]
         )
-    Console().print(table, highlight=False)
+    Console().print(table, highlight=False, markup=False)
 
 
 def show(
@@ -98,11 +98,13 @@ def _draw(found: Mapping[str, Any], rows: Rows) -> None:
     board, console = Board(terminal_language()), Console()
     if not found["revisions"]:  # a Cancel that came before its Alert: it is on file, and nothing ever sounded
         for filed in found["filed"]:
-            console.print(f"{found['alert_id']}  {filed['msg_type']}: {filed['outcome']}", highlight=False)
+            console.print(
+                f"{found['alert_id']}  {filed['msg_type']}: {filed['outcome']}", highlight=False, markup=False
+            )
         return
     board.update(found, rows=rows)
     newest = found["revisions"][0]
     console.print(f"{found['alert_id']}  {newest['headline']}", highlight=False, markup=False)
-    console.print(board)
+    console.print(board, markup=False)
     for note in newest["notes"]:
         console.print(note, style="yellow", markup=False)

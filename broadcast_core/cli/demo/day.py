@@ -69,6 +69,9 @@ class DayPlay:
             headers = {"Accept-Language": self._language, **stage.headers}
             session = await stack.enter_async_context(aiohttp.ClientSession(stage.url, headers=headers))
             self.result = await _Day(self, session).live()
+            if not self._console.is_terminal:  # there the last picture has no line end
+                self._console.print()
+            self._say(_outcome(self.result))
             if stay:
                 self._say(_("Everything goes on until Ctrl-C. Try, in another terminal, line by line:"))
                 self._say_plain(f"  export PATH={Path(sys.executable).parent}:$PATH TOCSIN_CONFIG={stage.config}")
@@ -234,6 +237,18 @@ def all_well(result: Mapping[str, Any]) -> bool:
         result["proven"] == result["targets"] == result["inside"] + result["outside"]
         and result["untouched"] == result["outside"]
         and result["resumed_at_position"] == result["inside"]
+    )
+
+
+def _outcome(result: Mapping[str, Any]) -> Sentence:
+    """What the speakers' own logs say, in a sentence."""
+    return _(
+        "Of {inside} speakers in the emergency {resumed} went on where the music had been cut off; "
+        "{untouched} of {outside} others never noticed it.",
+        inside=result["inside"],
+        resumed=result["resumed_at_position"],
+        untouched=result["untouched"],
+        outside=result["outside"],
     )
 
 

@@ -33,7 +33,7 @@ def show(as_json: JsonOption = False) -> None:
     if not answer["settings"]:
         say(_("No zone has a mode of its own."))
         return
-    console.print(_table(answer["settings"], names, language), highlight=False)
+    console.print(_table(answer["settings"], names, language), highlight=False, markup=False)
     for setting in answer["settings"]:
         if setting["overdue"]:
             console.print(_overdue(setting).say(language), style="bold yellow", highlight=False, markup=False)
@@ -55,7 +55,9 @@ def _table(settings: list[Mapping[str, Any]], names: Mapping[str, str], language
         since = f"{datetime.fromisoformat(setting['set_at']).astimezone():%m-%d %H:%M}"
         mode = Text(MODES[setting["mode"]].say(language), style="red" if setting["mode"] == "emergency" else "green")
         why = setting["reason"]
-        if setting["cause"]:
+        if why == f"alert {setting['cause']}":  # the alert switched it by itself
+            why = _("alert {alert}", alert=setting["cause"]).say(language)
+        elif setting["cause"]:
             why = _("{why} (alert {alert})", why=why, alert=setting["cause"]).say(language)
         zone = f"{setting['zone']}\n{names.get(setting['zone'], '')}".rstrip()
         table.add_row(zone, mode, str(setting["speakers"]), since, setting["actor"], why)

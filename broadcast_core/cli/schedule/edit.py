@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -19,12 +20,15 @@ from broadcast_core.i18n import _
 Record = dict[str, Any]
 
 _CRON: Final = "cron"
+_TIME: Final = re.compile(r"([01]?[0-9]|2[0-3])[:：]?([0-5][0-9](?::[0-5][0-9])?)")
+_BESIDE_A_FILE: Final = {"file", "replace", "as_json"}
 _Local = Annotated[str | None, typer.Option(metavar="07:30", help=_("Local time of day.").msgid)]
 _Date = "2026-10-01"
 _Dates = Annotated[list[str] | None, typer.Option(metavar=_Date, help=_("May be repeated.").msgid)]
 
 
 def add(
+    context: typer.Context,
     slot: Annotated[
         str | None, typer.Argument(metavar="SLOT", help=_("Its identifier.").msgid, show_default=False)
     ] = None,
@@ -64,11 +68,15 @@ def add(
     ] = None,
     fill: Annotated[
         Literal["once", "repeat"] | None,
-        typer.Option(help=_("What a playlist that is shorter does.").msgid, show_default=False),
+        typer.Option(
+            help=_("A playlist that is shorter plays once, if not said otherwise.").msgid, show_default=False
+        ),
     ] = None,
     overrun: Annotated[
         Literal["refuse", "cut"] | None,
-        typer.Option(help=_("What a playlist that is longer does.").msgid, show_default=False),
+        typer.Option(
+            help=_("A playlist that is longer is refused, if not said otherwise.").msgid, show_default=False
+        ),
     ] = None,
     disabled: Annotated[bool, typer.Option("--disabled", help=_("Saved, but does not play.").msgid)] = False,
     replace: Annotated[bool, typer.Option("--replace", help=_("Change what is there already.").msgid)] = False,
@@ -78,6 +86,10 @@ def add(
     if (slot is None) == (file is None):
         bad_input(_("Name a slot and say its options, or name a file."))
     if file is not None:
+        if beside := _typed_beside_a_file(context):
+            bad_input(
+                _("A file says all of it; beside it {names} would be ignored.", names=", ".join(beside)), "--file"
+            )
         playlists, slots = read_records(file)
     else:
         when = recurrence.bounded(every, first=first, last=last, without=without, also=also)
@@ -88,7 +100,7 @@ def add(
             "id": slot,
             "name": name or slot,
             "zones": split(zones),
-            "start": at,
+            "start": None if at is None else _time_of_day(at),
             "length_s": None if length is None else length.total_seconds(),
             "recurrence": when,
             "playlist": playlist,
@@ -124,6 +136,8 @@ def read_records(file: Path) -> tuple[list[Record], list[Record]]:
     body = read_file(file)
     try:
         said: Any = tomllib.loads(body.decode()) if file.suffix.lower() == ".toml" else json.loads(body)
+    except UnicodeDecodeError:
+        bad_input(_("{file} cannot be read: {why}.", file=file, why=_("it is no text in UTF-8")))
     except ValueError as error:
         bad_input(_("{file} cannot be read: {why}.", file=file, why=error))
     if isinstance(said, Mapping) and not {"slots", "playlists"} & said.keys():
@@ -149,6 +163,31 @@ def tell_warnings(warnings: Iterable[Mapping[str, Any]]) -> None:
         say_error(f"{sign} {finding['detail']}\n  → {finding['field']}")
 
 
+def one_identifier(text: str, field: str) -> None:
+    """End the command over what cannot even stand in a path; the core judges the rest."""
+    if "/" in text:
+        bad_input(_("An identifier has 1 to 64 letters, digits, dots, dashes and underscores."), field)
+
+
+def _time_of_day(text: str) -> str:
+    """7:30 is 07:30, as people write it."""
+    found = _TIME.fullmatch(text.strip())
+    if found is None:
+        bad_input(_("{value} is no time of day such as 07:30.", value=text), "--at")
+    return f"{found[1]:0>2}:{found[2]}"
+
+
+def _typed_beside_a_file(context: typer.Context) -> list[str]:
+    """The options of a slot that were typed, not left at their defaults."""
+    return [
+        str(parameter.opts[0])
+        for parameter in context.command.params
+        if parameter.name not in _BESIDE_A_FILE
+        and (source := context.get_parameter_source(str(parameter.name))) is not None
+        and source.name == "COMMANDLINE"
+    ]
+
+
 def _wanted(options: Mapping[str, object]) -> None:
     for name, value in options.items():
         if not value:
@@ -162,6 +201,7 @@ def _save(playlists: list[Record], slots: list[Record], *, replace: bool, as_jso
             _refuse_known(api, playlists, slots)
         for kind, records in (("playlists", playlists), ("slots", slots)):
             for record in records:
+                one_identifier(str(record["id"]), f"{kind}.{record['id']}")
                 # TOML knows dates and times, JSON does not.
                 plain = json.loads(json.dumps(record, default=str))
                 answer = api.send("PUT", f"/schedule/{kind}/{record['id']}", plain)

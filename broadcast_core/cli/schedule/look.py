@@ -54,7 +54,7 @@ def list_slots(as_json: JsonOption = False) -> None:
         if slot["name"] != slot["id"]:
             name.append(f"\n{slot['name']}", style="dim")
         table.add_row(name, when(slot, language), _zones(slot["zones"]), slot["playlist"], f"{slot['volume']} %")
-    Console().print(table, highlight=False)
+    Console().print(table, highlight=False, markup=False)
 
 
 def show(

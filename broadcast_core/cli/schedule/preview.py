@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from broadcast_core.cli.client import JsonOption, bad_input, core, json_of, print_json
+from broadcast_core.cli.library import titles_of
 from broadcast_core.cli.schedule.edit import read_records
 from broadcast_core.cli.schedule.recurrence import one_date
 from broadcast_core.cli.schedule.timeline import Day
@@ -51,6 +52,8 @@ def preview(
             print_json(day)
             return
         names = {slot["id"]: slot["name"] for slot in api.get("/schedule")["slots"]}
+        titles = titles_of(api) if day["segments"] or day["held"] else {}
+        (kind,) = api.get("/calendar", {"first": day["date"], "last": day["date"]})["days"]
     if body is not None:
         names[slots[0]["id"]] = slots[0].get("name", slots[0]["id"])
-    Console().print(Day(day, names, terminal_language()))
+    Console().print(Day(day, kind, names, titles, terminal_language()), highlight=False, markup=False)

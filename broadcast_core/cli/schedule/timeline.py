@@ -29,11 +29,16 @@ _BECAUSE: Final = {
 
 
 class Day:
-    """The API's preview of a zone's day. `names` are the slots' by id."""
+    """The API's preview of a zone's day. `kind` is the calendar's word for the day, `names` are the slots' by id,
+    `titles` the items'."""
 
-    def __init__(self, day: Json, names: Mapping[str, str], language: str) -> None:
+    def __init__(
+        self, day: Json, kind: Json, names: Mapping[str, str], titles: Mapping[str, str], language: str
+    ) -> None:
         self._day = day
+        self._kind = kind
         self._names = names
+        self._titles = titles
         self._language = language
         self._tz = ZoneInfo(day["timezone"])
         self._date = date.fromisoformat(day["date"])
@@ -50,6 +55,8 @@ class Day:
         weekday = DAY_NAMES[self._date.weekday()].say(self._language)
         budget = _("budget spent: {minutes} min", minutes=f"{self._day['budget_spent']:.1f}").say(self._language)
         head = Text(f"{self._day['zone']}  {self._date} {weekday}", style="bold")
+        kind = _("working day") if self._kind["kind"] == "work" else _("day of rest")
+        head.append(f"  {kind.say(self._language)} {self._kind['name']}".rstrip(), style="not bold")
         return head.append(f"  {budget}", style="not bold dim")
 
     def _hours(self) -> Text:
@@ -93,6 +100,8 @@ class Day:
 
     def _item(self, piece: Json) -> Text:
         line = Text(piece["item"])
+        if title := self._titles.get(piece["item"]):
+            line.append(f" {title}")
         if piece["position_s"]:
             at = str(timedelta(seconds=round(piece["position_s"])))
             line.append(" " + _("goes on at {position}", position=at).say(self._language), style="dim")
@@ -109,7 +118,7 @@ class Day:
         for (_occurrence, _why, by), pieces in by_reason.items():
             begin, end = min(p["starts_at"] for p in pieces), max(p["ends_at"] for p in pieces)
             line = Text(self._name(pieces[0]["slot"]), style="bold")
-            items = list(dict.fromkeys(p["item"] for p in pieces if p["item"]))
+            items = list(dict.fromkeys(self._titles.get(p["item"], p["item"]) for p in pieces if p["item"]))
             if items:
                 line.append(f" {', '.join(items[:3])}{' …' if len(items) > 3 else ''}", style="not bold")
             held = _("does not sound: {why}", why=pieces[0]["detail"]).say(self._language)
@@ -136,7 +145,10 @@ class Day:
         return self._names.get(slot, slot)
 
     def _span(self, begin: str, end: str) -> str:
-        return f"{self._clock(begin)}–{self._clock(end)}"
+        first, last = self._clock(begin), self._clock(end)
+        if first == last:  # shorter than a minute
+            first, last = self._clock(begin, seconds=True), self._clock(end, seconds=True)
+        return f"{first}–{last}"
 
     def _clock(self, instant: str, *, seconds: bool = False) -> str:
         local = datetime.fromisoformat(instant).astimezone(self._tz)

@@ -45,6 +45,13 @@ def test_whoever_sends_is_told_to_how_many_it_goes_and_how_to_stop_it(core: Any)
     assert "The Cancel is accepted" in core.run("alert", "send", "-", given=cancel).stdout
 
 
+def test_a_headline_is_shown_as_it_was_written(core: Any, send: Send) -> None:
+    core.run("alert", "send", "--event", "rain", "--headline", "Rain[/red]", "--area", "district")
+    alert_id = core.json("alert", "list")["items"][0]["alert_id"]
+    for command in (("list",), ("show", alert_id), ("report", alert_id)):
+        assert "Rain[/red]" in core.run("alert", *command).stdout
+
+
 def test_a_language_that_is_none_is_exit_code_2_in_one_sentence(core: Any) -> None:
     words = ("--event", "暴雨", "--headline", "测试", "--area", "district", "--language", "chinese_")
     assert "chinese_ is not a language code" in core.run("alert", "send", *words, code=2).stderr

@@ -43,3 +43,10 @@ def test_what_is_refused_is_a_sentence_and_exit_code_2(core: Any, tmp_path: Path
     core.run("media", "add", str(tmp_path / "missing.wav"), code=2)
     core.run("media", "add", "--text", "no language", code=2)
     core.run("media", "add", str(recording(tmp_path, "a.wav")), "--chime", code=2)
+    for option in (("--expires", "31.12.2026"), ("--resume", "maybe")):
+        refused = core.run("media", "add", str(recording(tmp_path, "b.wav")), *option, code=2).stderr
+        assert option[0] in refused
+    assert "--text" in core.run("media", "add", "--text", "zh=", code=2).stderr
+    assert "tocsin media add" in core.run("media", "list").stdout
+    for command in ("show", "remove"):
+        assert "tocsin media list" in core.run("media", command, "nothing", code=1).stderr

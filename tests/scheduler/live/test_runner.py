@@ -10,12 +10,14 @@ import pytest
 from sqlalchemy import select
 
 from broadcast_core.errors import Rejected, RejectReason
+from broadcast_core.library import User
 from broadcast_core.model import LateRule, MessageKind, Mode, Progress, SoundClass, Start, Stop
 from broadcast_core.store.schema import occurrence
 from scheduler.calendar import CalendarEdit
 from scheduler.model import CalendarDays, Cron, DayKind, Overrun, Recurrence
 from scheduler.runner import MOST_AHEAD
 from scheduler.sending import message_id
+from scheduler.shelf import Users
 
 EVERYBODY = {"SPK-N0", "SPK-N1", "SPK-N2", "SPK-S0", "SPK-S1"}
 
@@ -106,6 +108,21 @@ async def test_a_removed_slot_is_taken_back(day: Any, make: Any) -> None:
     await day.desk.remove_slot("s", actor="publicity")
     await day.look()
     await day.until(lambda: len(day.speakers.orders(Stop)) == 5)
+
+
+async def test_an_item_is_needed_until_it_is_taken_back(day: Any, make: Any) -> None:
+    async def users() -> list[User]:
+        async with day.store.read() as connection:
+            return [u for u in await Users(day.clock).of(connection, "i1") if u.kind == "occurrence"]
+
+    day.speakers.answers = (Progress.SENT, Progress.RECEIVED)
+    await day.desk.put_slot(make.slot("s"), actor="publicity")
+    await day.look()
+    (needs,) = await users()
+    assert needs.name == make.slot("s").name
+    await day.desk.remove_slot("s", actor="publicity")
+    await day.look()
+    assert await users() == []
 
 
 async def test_a_holiday_declared_while_it_is_queued_takes_it_back(day: Any, make: Any) -> None:

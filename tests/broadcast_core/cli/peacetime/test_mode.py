@@ -93,3 +93,9 @@ def test_a_mistake_is_a_sentence_and_switches_nothing(
     refused = town.run("mode", "set", *words, code=code)
     assert (refused.stdout, said in refused.stderr) == ("", True), refused.stderr
     assert town.json("mode", "show")["settings"] == []
+
+
+def test_a_reason_is_shown_as_it_was_written(town: Any) -> None:
+    town.run("mode", "set", "N1", "emergency", "--reason", "flood [/red] [see log]")
+    assert "[/red]" in town.run("mode", "show").stdout
+    assert "[see" in town.run("mode", "show").stdout

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 from rich.cells import cell_len
+from sqlalchemy import insert
+
+from broadcast_core.store.schema import media_item
 
 DAY = "2026-12-03"  # a Thursday
 SLOT = ("--zones", "N", "--at", "07:30", "--for", "30m", "--playlist", "p")
@@ -94,7 +97,7 @@ def test_every_side_of_a_slot_can_be_said(town: Any) -> None:
         (("--without", "2026-02-30"), "→ --without"),
         (("--for", "long"), "90s, 10m"),
         (("--for", "1m"), "→ slots.s.length"),
-        (("--at", "25:00"), "→ slot.start"),
+        (("--at", "25:00"), "→ --at"),
         (("--zones", "nowhere"), "→ slots.s.zones"),
         (("--playlist", "q"), "→ slots.s.playlist"),
         (("--authority", "king"), "→ slot.authority"),
@@ -155,6 +158,61 @@ def test_a_file_that_is_none_is_refused_before_anything_is_saved(town: Any, tmp_
     assert "Traceback" not in refused.stderr
     assert refused.stderr
     assert town.json("schedule", "list")["slots"] == []
+
+
+def test_options_beside_a_file_are_refused_not_ignored(town: Any, tmp_path: Path) -> None:
+    file = tmp_path / "slots.toml"
+    file.write_text('[[playlists]]\nid = "q"\nname = "Q"\nitems = ["music"]\n')
+    refused = town.run("schedule", "add", "--file", str(file), "--volume", "30", "--disabled", code=2)
+    assert "--volume, --disabled" in refused.stderr
+    assert [one["id"] for one in town.json("playlist", "list")["items"]] == ["p"]
+    town.run("schedule", "add", "--file", str(file), "--replace")
+
+
+def test_what_is_listed_is_a_file_that_can_be_added(town: Any, tmp_path: Path) -> None:
+    town.run("schedule", "add", "s", *SLOT, "--every", "mon,thu", "--until", "2026-12-31")
+    before = town.json("schedule", "list")
+    file = tmp_path / "all.json"
+    file.write_text(json.dumps(before))
+    town.run("schedule", "remove", "s")
+    town.run("playlist", "remove", "p")
+    town.run("schedule", "add", "--file", str(file))
+    assert town.json("schedule", "list") == before
+
+
+@pytest.mark.parametrize("wrong", ["q q", "早间", "q/q", ".q"])
+def test_a_playlist_is_named_as_a_slot_is(town: Any, wrong: str) -> None:
+    refused = town.run("playlist", "add", wrong, "news", code=2)
+    assert "letters, digits" in refused.stderr
+    assert "letters, digits" in town.run("schedule", "add", wrong, *SLOT, code=2).stderr
+    assert [one["id"] for one in town.json("playlist", "list")["items"]] == ["p"]
+
+
+@pytest.mark.parametrize(("said", "meant"), [("7:30", "07:30:00"), ("19：05", "19:05:00"), ("0630", "06:30:00")])
+def test_a_time_of_day_is_read_as_people_write_it(town: Any, said: str, meant: str) -> None:
+    town.run("schedule", "add", "s", *SLOT, "--at", said)
+    assert town.json("schedule", "show", "s")["start"] == meant
+
+
+def test_items_are_shown_with_their_titles(town: Any) -> None:
+    title(town, "news", "早间[/b]新闻")  # as it is, also where it looks like markup
+    town.run("schedule", "add", "s", *SLOT, "--every", "work")
+    assert "1  news  早间[/b]新闻" in town.run("playlist", "show", "p").stdout
+    drawn = town.run("schedule", "preview", "N1", "--date", DAY).stdout
+    assert "news 早间[/b]新闻" in drawn
+    assert "working day" in drawn.splitlines()[0]
+    rests = town.run("schedule", "preview", "N1", "--date", "2026-10-01", language="zh").stdout
+    assert "休息日 国庆节" in rests.splitlines()[0]
+
+
+def title(town: Any, item: str, name: str) -> None:
+    """Give an item of the schedule its row in the library."""
+    row = {"kind": "audio", "sha256": "0", "source_sha256": item, "size": 1, "mime_type": "audio/mpeg",
+           "duration_ms": 1, "lufs": -16.0, "true_peak_dbtp": -1.5, "waveform": b"", "texts": "[]", "notes": "[]",
+           "uploader": "a", "licence": "", "resume": "position", "created_at": 1}  # fmt: skip
+    town.do(
+        town.core.services.store.write(lambda c: c.execute(insert(media_item).values(id=item, title=name, **row)))
+    )
 
 
 def test_a_day_is_drawn_with_what_plays_what_is_held_and_who_wins(town: Any) -> None:
