@@ -72,15 +72,18 @@ async def test_each_fault_is_answered_honestly(
         assert [p for p, ok in found.items() if not ok] == [part]
 
 
-async def test_a_clock_that_is_off_is_told_before_it_is_set(core: Any, media: Any, make_wav: Any) -> None:
+async def test_a_clock_that_is_off_is_told_and_no_test_sets_it(core: Any, media: Any, make_wav: Any) -> None:
     audio = media.put(make_wav(250), 250)
     async with Fleet(core.provision) as fleet:
         await fleet.ready()
-        fleet.afflict(Fault(kind=FaultKind.CLOCK, ids=frozenset({ONE}), seconds=-60))  # slow: the test itself sets it
+        fleet.afflict(Fault(kind=FaultKind.CLOCK, ids=frozenset({ONE}), seconds=-60))  # slow
         await ask(core, audio, ONE)
         await core.until(lambda: "failed/clock_off" in core.words(ONE, "t1"), "the fault")
         await ask(core, audio, ONE, alert="t2")
-        await core.until(lambda: "finished" in core.words(ONE, "t2"), "the clock that was set")
+        await core.until(lambda: "failed/clock_off" in core.words(ONE, "t2"), "the fault, still")
+        await core.query(ONE, alert="t2")  # signed by a key that tells the time
+        await ask(core, audio, ONE, alert="t3")
+        await core.until(lambda: "finished" in core.words(ONE, "t3"), "the clock that was set")
 
 
 async def test_a_file_that_cannot_be_had_is_a_failure(core: Any, media: Any, make_wav: Any) -> None:
