@@ -137,7 +137,7 @@ def _add_up(
         known.skipped |= row.outcome == "skipped"
     simulated = _count(found, deliveries, among)
     items: dict[str, ItemSum] = defaultdict(ItemSum)
-    zones: Counter[str] = Counter()
+    zones: defaultdict[str, float] = defaultdict(float)
     # One revision's final receipt may have come twice, by two rungs: the higher rung is the later word.
     final = {(row.key, row.endpoint_id, row.revision): row.plays for row in sums}
     for (key, endpoint, _revision), text in final.items():
@@ -148,7 +148,7 @@ def _add_up(
                 _add(into, play, endpoint)
                 if endpoint in simulated:
                     into.simulated.add(endpoint)
-            zones[zone_of.get(endpoint, "")] += play.played / timedelta(minutes=1)  # type: ignore[assignment]
+            zones[zone_of.get(endpoint, "")] += play.played / timedelta(minutes=1)
     return PlaysReport(
         first=first,
         last=last,

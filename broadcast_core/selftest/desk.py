@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
@@ -163,7 +164,7 @@ class SelfTestDesk:
         registry = self._registry()
         top = registry.root if zone is None else registry.zone(zone)
         return [
-            ZoneFreshness(zone=each, channels=self._fresh(lambda c, z=each: registry.members(z.code, c)))  # type: ignore[misc]
+            ZoneFreshness(zone=each, channels=self._fresh(partial(registry.members, each.code)))
             for each in (top, *registry.children(top.code))
         ]
 

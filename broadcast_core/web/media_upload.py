@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import date
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
@@ -110,7 +111,7 @@ async def _read_form(request: web.Request, upload: Upload, query: UploadQuery) -
         while (part := await _next(form)) is not None:
             if part.name == _FILE and not files:
                 files += 1
-                async for chunk in paced(lambda part=part: part.read_chunk(_CHUNK)):  # type: ignore[misc]
+                async for chunk in paced(partial(part.read_chunk, _CHUNK)):
                     await upload.write(chunk)
             elif part.name in _FIELDS and part.name not in fields:
                 fields[part.name] = await _text(part)

@@ -15,7 +15,6 @@ from broadcast_core.model import Reason
 from broadcast_core.player import Player, Programme, Sound
 from drivers.ip_speaker.wire import Topics, Up
 from drivers.ip_speaker.wire.command import (
-    Audio,
     BeaconCommand,
     ModeCommand,
     OrdersCommand,
@@ -39,9 +38,9 @@ from simulators.speakers.membership import Aim, acceptable, aim, move
 from simulators.speakers.memory import Memory
 from simulators.speakers.selftest import SelfTests
 from simulators.speakers.signed_time import DeviceClock
+from simulators.speakers.tones import Tones
 
 FIRMWARE: Final = "tocsin-simulator/1"
-BUILT_IN_TONE: Final = Sound("", 2000)
 _MOST_POSITIONS: Final = 200
 _CLOCK_AHEAD_MS: Final = 2_000
 _CLOCK_ASK_EVERY_MS: Final = 60_000
@@ -73,7 +72,8 @@ class Device:
         self.me: Final = me
         self.memory: Final = memory
         self.clock: Final = clock
-        self.player: Final = Player(self._tone, habits.patience_ms, habits.volume)
+        self._tones = Tones(memory)
+        self.player: Final = Player(self._tones.sound, habits.patience_ms, habits.volume)
         self.refused: Final[Counter[str]] = Counter()
         self._topics = topics
         self._open = opener
@@ -84,7 +84,6 @@ class Device:
         self._greeting = Greeting(random)
         self.tests: Final = SelfTests(self._ledger, clock, random)
         self._downloads = Downloads(random, memory.store)
-        self._tones_wanted: dict[str, str] = {}  # name -> hash
         self._position: dict[str, tuple[int, int]] = {}  # of what the player holds, in the order of all commands
         self._subscribing = False
         self._heartbeat = Heartbeat(random)
@@ -146,17 +145,13 @@ class Device:
 
     def fetched(self, sha256: str, body: Fetched | None, now: int) -> list[Effect]:
         """The body that was asked for came, or (None) did not."""
-        names = [name for name, wanted in self._tones_wanted.items() if wanted == sha256]
         tested = self.tests.fetched(sha256, body, now)
-        result = self._downloads.came(sha256, body, bool(names) or self.player.lacks(sha256))
+        result = self._downloads.came(sha256, body, self._tones.wants(sha256) or self.player.lacks(sha256))
         if result is None:
             return tested
         if isinstance(result, Fetch):
             return [*tested, result]
-        for name in names:
-            del self._tones_wanted[name]
-            if isinstance(result, Sound):
-                self.memory.tones[name] = result
+        self._tones.came(sha256, result if isinstance(result, Sound) else None)
         return tested + self._speaker.supply(sha256, result, now)
 
     def woken(self, now: int) -> list[Effect]:
@@ -325,7 +320,8 @@ class Device:
         if orders.order > self.memory.mode_order:
             effects += self._speaker.set_mode(orders.mode, orders.volume_floor, orders.order, now)
         effects += self._take_up(orders, now)
-        effects += self._fetch_tones(orders.tones)
+        for audio in self._tones.missing(orders.tones):
+            effects += self._downloads.want(audio)
         for admitted, start in live:
             if self._settled(start) is None:
                 effects += self._accept(admitted, start, now)
@@ -375,18 +371,6 @@ class Device:
         if evidence is None or (evidence.progress == "received" and not self.player.holds(start.alert, start.rev)):
             return None
         return evidence
-
-    def _tone(self, name: str) -> Sound:
-        return self.memory.tones.get(name, BUILT_IN_TONE)
-
-    def _fetch_tones(self, tones: dict[str, Audio]) -> list[Effect]:
-        effects: list[Effect] = []
-        for name, audio in tones.items():
-            held = self.memory.tones.get(name)
-            if held is None or held.sha256 != audio.sha256:
-                self._tones_wanted[name] = audio.sha256
-                effects += self._downloads.want(audio)
-        return effects
 
     def _hello(self, nonce: str, now: int) -> Say:
         utc = self.clock.now(now)

@@ -18,7 +18,7 @@ from broadcast_core.signing import Mac, Verifier
 from drivers.ip_speaker.wire import Topics
 from drivers.ip_speaker.wire.provision import Provision, SpeakerKey
 from simulators.speakers import memory, sound
-from simulators.speakers.device import BUILT_IN_TONE, Habits
+from simulators.speakers.device import Habits
 from simulators.speakers.faults import Fault, Faults
 from simulators.speakers.fetch import AudioSource
 from simulators.speakers.guard import Guard, SharedOpener
@@ -26,6 +26,7 @@ from simulators.speakers.memory import Memory
 from simulators.speakers.played import Played, PlayLog
 from simulators.speakers.recording import Recording
 from simulators.speakers.station import Station, World
+from simulators.speakers.tones import BUILT_IN_TONE
 
 _BEAT_S: Final = 1.0
 _POLL_S: Final = 0.05
